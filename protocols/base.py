@@ -1,0 +1,260 @@
+"""What every protocol offers: shares, the operations on them, and what each operation costs.
+
+A `Share` is a handle on one secret tensor. It is immutable: an operation makes a new share, and whatever is
+learned about a share (its masked form, the bit x > 0 that a ReLU computed, ...) may be kept in ``facts`` for
+later use, because it stays true. Where the values are is the protocol's business: a computing party holds its
+part, a dealer and a planner hold shapes only, the plain protocol holds the values themselves.
+
+Values are fixed point: a share with ``bits = k`` stands for the real numbers data / 2^k. Products add the bits of
+their operands and are rescaled only when something needs it; every operation does this by itself.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from parties import ConfigurationError
+
+Structural = Callable[[Tensor], Tensor]
+"""A map that only selects, repeats, moves or zero-fills elements (reshape, index, pad, flip, ...)."""
+
+
+@dataclass(frozen=True)
+class Bilinear:
+    """A product: ``apply(a, b)`` is linear in each operand and runs on int64, float64 and meta tensors.
+
+    ``name`` labels the correlation and the message, so it must tell apart products with different constants.
+    """
+
+    name: str
+    apply: Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an operation sends: bytes of the busiest computing party, rounds, and bytes that the dealer sends."""
+
+    bytes: int
+    rounds: int
+    offline: int = 0
+
+
+class Share:
+    """A secret tensor. Shows its shape and its sharing, never a value.
+
+    Attributes: ``shape``; ``bits``, the fraction bits; ``is_bit``, true for secret truth values (bits is 0);
+    ``facts``, notes that hold as long as the share does.
+    """
+
+    __slots__ = ("__weakref__", "bits", "facts", "is_bit", "shape")
+
+    def __init__(self, shape: torch.Size, bits: int, is_bit: bool = False) -> None:
+        self.shape = shape
+        self.bits = bits
+        self.is_bit = is_bit
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        return self.shape.numel()
+
+    def __repr__(self) -> str:
+        kind = "bit" if self.is_bit else f"bits={self.bits}"
+        return f"{type(self).__name__}(shape={tuple(self.shape)}, {kind})"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a share is not pickled: save it with session.save_module, or reveal it")
+
+
+class Protocol(abc.ABC):
+    """The operations that `mpc` is written on. ``bits`` is the precision (fraction bits) that operands are brought to.
+
+    Shapes broadcast as in torch. Every method returns at once; messages are queued and sent together when a value
+    is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
+    planner included, calls the same methods in the same order with the same public arguments.
+
+    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product must stay below 2^22.
+    """
+
+    name: ClassVar[str]
+    bits: int
+
+    # ---- in and out -------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
+        """Share the int64 tensor ``value`` (real value times 2^bits) that only rank ``owner`` passes."""
+
+    @abc.abstractmethod
+    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
+        """Share truth values that only rank ``owner`` passes (a bool tensor)."""
+
+    @abc.abstractmethod
+    def constant(self, value: Tensor, bits: int) -> Share:
+        """Make a share of an int64 tensor that every rank knows. It hides nothing."""
+
+    @abc.abstractmethod
+    def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
+        """Open x to the ranks in ``to`` (None: all computing parties); int64, or bool for bits. None elsewhere."""
+
+    @abc.abstractmethod
+    def settle(self, *shares: Share) -> None:
+        """Send what is queued until every share given has its value."""
+
+    @abc.abstractmethod
+    def export(self, x: Share) -> Tensor | None:
+        """Return this rank's own part of x for storage (int64); None on a rank that holds none."""
+
+    @abc.abstractmethod
+    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
+        """Make a share again from the parts that `export` gave."""
+
+    # ---- local: no message -------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def add(self, x: Share, y: Share) -> Share:
+        """x + y; the operand with fewer bits is scaled up, or the other rescaled where the range forbids that."""
+
+    @abc.abstractmethod
+    def negate(self, x: Share) -> Share:
+        """Return -x."""
+
+    def subtract(self, x: Share, y: Share) -> Share:
+        """x - y."""
+        return self.add(x, self.negate(y))
+
+    @abc.abstractmethod
+    def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
+        """x + value / 2^bits for a public int64 tensor."""
+
+    @abc.abstractmethod
+    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
+        """x * value / 2^bits for a public int64 tensor, elementwise; the result has x.bits + bits bits."""
+
+    @abc.abstractmethod
+    def shift(self, x: Share, power: int) -> Share:
+        """x * 2^power, by relabelling the fraction bits: exact, free, for any integer power."""
+
+    @abc.abstractmethod
+    def structural(self, x: Share, move: Structural) -> Share:
+        """Apply a structural map. Works on bits too. Keeps the masked form, so products of views open nothing again."""
+
+    @abc.abstractmethod
+    def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
+        """Apply a structural map that takes several tensors (cat, stack, index_put); bits are brought to one value."""
+
+    @abc.abstractmethod
+    def linear(self, x: Share, function: Callable[[Tensor], Tensor]) -> Share:
+        """Apply a linear map with integer coefficients (sum, cumsum, scatter_add, ...)."""
+
+    @abc.abstractmethod
+    def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
+        """op(x, value / 2^bits) for a public int64 tensor ``value``: a matrix product or convolution with public weights."""
+
+    # ---- products ----------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def multiply(self, x: Share, y: Share) -> Share:
+        """x * y elementwise. A bit counts as 0 or 1, and is brought to arithmetic form first."""
+
+    @abc.abstractmethod
+    def product(self, x: Share, y: Share, op: Bilinear) -> Share:
+        """op(x, y) for a bilinear op: matrix product, convolution, and their gradients."""
+
+    @abc.abstractmethod
+    def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
+        """Bring x to ``bits`` fraction bits: off by at most one unit; exactly floor(x * 2^bits) where faithful."""
+
+    # ---- bits --------------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def negative(self, x: Share) -> Share:
+        """Bit x < 0."""
+
+    @abc.abstractmethod
+    def zero(self, x: Share) -> Share:
+        """Bit x == 0."""
+
+    @abc.abstractmethod
+    def invert(self, b: Share) -> Share:
+        """Not b."""
+
+    @abc.abstractmethod
+    def both(self, b: Share, c: Share) -> Share:
+        """b and c."""
+
+    @abc.abstractmethod
+    def differ(self, b: Share, c: Share) -> Share:
+        """b xor c."""
+
+    def either(self, b: Share, c: Share) -> Share:
+        """b or c."""
+        return self.invert(self.both(self.invert(b), self.invert(c)))
+
+    @abc.abstractmethod
+    def integer(self, b: Share) -> Share:
+        """Return the bit as the number 0 or 1 (bits 0)."""
+
+    @abc.abstractmethod
+    def gate(self, b: Share, x: Share) -> Share:
+        """x where b, else 0; a pending rescaling of x shares its opening."""
+
+    def choose(self, b: Share, x: Share, y: Share) -> Share:
+        """x where b, else y."""
+        return self.add(y, self.gate(b, self.subtract(x, y)))
+
+    # ---- functions: domains, errors and costs stand at the implementations -------------------------------------
+
+    @abc.abstractmethod
+    def exp(self, x: Share) -> Share:
+        """e^x; 0 far below, saturated at the top of the range."""
+
+    @abc.abstractmethod
+    def scaled(self, x: Share, function: str) -> Share:
+        """reciprocal, sqrt, rsqrt or log of positive values, by normalisation (see `smooth`)."""
+
+    @abc.abstractmethod
+    def periodic(self, x: Share, function: str) -> Share:
+        """Sin or cos of x in radians."""
+
+    @abc.abstractmethod
+    def interval(self, x: Share, function: str) -> Share:
+        """A function that is smooth on an interval and linear outside it: sigmoid, tanh, erf, gelu, ... (see `smooth`)."""
+
+    @abc.abstractmethod
+    def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
+        """Return the largest value along dim (which stays, with size 1) and its one-hot bits; the first wins a tie."""
+
+    @abc.abstractmethod
+    def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
+        """Sort along dim, stably; also returns the indices as integers (bits 0)."""
+
+
+class Registry:
+    """Protocols by name."""
+
+    def __init__(self) -> None:
+        self._makers: dict[str, Callable[..., Protocol]] = {}
+
+    def register(self, name: str, maker: Callable[..., Protocol]) -> None:
+        """Add a protocol; a name is given once."""
+        if name in self._makers:
+            raise ConfigurationError(f"protocol {name!r} is registered already")
+        self._makers[name] = maker
+
+    def make(self, name: str, *arguments: Any, **options: Any) -> Protocol:
+        """Make the protocol ``name``."""
+        if name not in self._makers:
+            raise ConfigurationError(f"unknown protocol {name!r}; known: {', '.join(sorted(self._makers))}")
+        return self._makers[name](*arguments, **options)
+
+    def names(self) -> list[str]:
+        """Return the names known."""
+        return sorted(self._makers)
