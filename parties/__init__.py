@@ -1,0 +1,42 @@
+"""Who takes part, and how bytes get from one rank to another. Knows bytes and no tensors; see README.md."""
+
+from parties.channel import Channel
+from parties.counts import Count, Counts
+from parties.dry import DryParty
+from parties.errors import (
+    ConfigurationError,
+    DeadlineError,
+    DisagreementError,
+    JointfitError,
+    PeerError,
+    PeerFailed,
+    PeerLost,
+    WireError,
+)
+from parties.party import Party, Role
+from parties.prg import Generator, derive, new_seed
+from parties.seeds import Seeds, exchange_seeds
+from parties.threads import simulate
+
+__all__ = [
+    "Channel",
+    "ConfigurationError",
+    "Count",
+    "Counts",
+    "DeadlineError",
+    "DisagreementError",
+    "DryParty",
+    "Generator",
+    "JointfitError",
+    "Party",
+    "PeerError",
+    "PeerFailed",
+    "PeerLost",
+    "Role",
+    "Seeds",
+    "WireError",
+    "derive",
+    "exchange_seeds",
+    "new_seed",
+    "simulate",
+]

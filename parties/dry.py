@@ -1,0 +1,102 @@
+"""A Party without a channel: counts what a real one would send. For planning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from parties.channel import flat
+from parties.errors import ConfigurationError
+from parties.frames import HEADER_SIZE
+from parties.party import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Buffer
+
+__all__ = ["DryParty"]
+
+
+class DryParty(Party):
+    """Counts as rank ``rank`` of a real session would, and moves nothing.
+
+    Arguments:
+        computing: number of computing parties, at least 1.
+        dealer: whether there is a dealer beside them.
+        rank: whose account is kept; ``computing`` gives the dealer's.
+
+    Wherever a Party takes bytes to send, a DryParty takes an int too: their number. What it receives is empty.
+    """
+
+    def __init__(self, computing: int, *, dealer: bool = True, rank: int = 0) -> None:
+        size = computing + bool(dealer)
+        if computing < 1 or not 0 <= rank < size:
+            raise ConfigurationError(f"rank {rank}, {computing} computing parties; want at least 1, and a rank of theirs")
+        self._place(rank, size, dealer)
+        self.session = bytes(16)
+        self._over = False
+
+    def exchange(
+        self,
+        outgoing: Mapping[int, Buffer | int],
+        incoming: Mapping[int, int],
+        label: str,
+        *,
+        phase: str = "online",
+        into: Mapping[int, memoryview] | None = None,  # noqa: ARG002
+    ) -> dict[int, memoryview]:
+        """Count one round; see `Party.exchange`. Returns an empty dictionary."""
+        line = self.counts.line(phase, label)
+        line.rounds += 1
+        for data in outgoing.values():
+            self._count(data, label, phase)
+        line.bytes_received += sum(incoming.values())
+        return {}
+
+    def send(self, to: int, data: Buffer | int, label: str, phase: str = "offline") -> None:  # noqa: ARG002
+        """Count one message; see `Party.send`."""
+        self._count(data, label, phase)
+
+    def receive(
+        self,
+        source: int,  # noqa: ARG002
+        label: str,
+        size: int | None = None,
+        limit: int = 0,  # noqa: ARG002
+        phase: str = "offline",
+    ) -> memoryview:
+        """Count ``size`` bytes, none if it is None; see `Party.receive`. Returns an empty view."""
+        self.counts.line(phase, label).bytes_received += size or 0
+        return memoryview(bytearray())
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def broadcast(self, source: int, data: bytes | None, label: str, *, limit: int = 0) -> bytes:  # noqa: ARG002
+        """Count a broadcast; see `Party.broadcast`. Returns ``data``, or nothing where it would be received."""
+        if data is None:
+            self.counts.line("setup", label)
+            return b""
+        for _ in range(self.size - 1):
+            self._count(data, label, "setup")
+        return data
+
+    def agree(self, label: str, value: bytes) -> None:
+        """Count the comparison; see `Party.agree`."""
+        for _ in range(self.size - 1):
+            self._count(value, label, "setup")
+            self.counts.line("setup", label).bytes_received += len(value)
+
+    def fail(self, error: BaseException) -> None:  # noqa: ARG002
+        """End without telling anybody."""
+        self._over = True
+
+    def close(self) -> None:
+        """End."""
+        self._over = True
+
+    def _count(self, data: Buffer | int, label: str, phase: str) -> None:
+        line = self.counts.line(phase, label)
+        line.bytes_sent += data if isinstance(data, int) else flat(data).nbytes
+        line.messages += 1
+        self.counts.overhead_bytes += HEADER_SIZE

@@ -1,0 +1,85 @@
+"""The errors of jointfit.
+
+::
+
+    JointfitError
+    ├── ConfigurationError (also a ValueError)   bad arguments, too few ranks, missing dealer, port in use
+    ├── DisagreementError                        ranks run different programs or announced different values
+    ├── WireError                                a frame that is malformed, too large, replayed or out of order
+    ├── DeadlineError                            waited too long for a peer
+    └── PeerError                                a peer is gone
+        ├── PeerLost                             it died, was cut off, or ended its program early
+        └── PeerFailed                           its program raised an error
+
+Each has ``rank``: the peer concerned, or None; and ``relayed``: whether it repeats what another rank reported. After any of them but ConfigurationError the session is over: every
+rank gets an error that names the rank where the trouble began, and no value may be revealed any more.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "DeadlineError",
+    "DisagreementError",
+    "JointfitError",
+    "PeerError",
+    "PeerFailed",
+    "PeerLost",
+    "WireError",
+]
+
+
+class JointfitError(Exception):
+    """Base of all errors of jointfit. Its message holds public data only: it is shown to the other ranks."""
+
+    def __init__(self, message: str = "", *, rank: int | None = None) -> None:
+        super().__init__(message)
+        self.rank = rank
+        self.relayed = False
+
+
+class ConfigurationError(JointfitError, ValueError):
+    """Arguments or surroundings with which nothing can start, or an operation that is not offered."""
+
+
+class DisagreementError(JointfitError):
+    """Ranks run different programs, or announced different values; ``rank`` is one that differs."""
+
+
+class WireError(JointfitError):
+    """A frame from ``rank`` is malformed, larger than allowed, replayed or out of order."""
+
+
+class DeadlineError(JointfitError):
+    """Nothing came from ``rank`` for longer than the deadline; ``label`` says what was waited for."""
+
+    def __init__(self, message: str, *, rank: int | None = None, label: str = "") -> None:
+        super().__init__(message, rank=rank)
+        self.label = label
+
+
+class PeerError(JointfitError):
+    """A peer is gone; see PeerLost and PeerFailed."""
+
+    rank: int
+
+
+class PeerLost(PeerError):  # noqa: N818 — the name says what happened, as KeyboardInterrupt does
+    """The peer ``rank`` died, was cut off, or ended its program while it was still needed; ``reason`` says which."""
+
+    def __init__(self, rank: int, reason: str) -> None:
+        super().__init__(f"rank {rank} was lost: {reason}", rank=rank)
+        self.reason = reason
+
+
+class PeerFailed(PeerError):  # noqa: N818
+    """The program of the peer ``rank`` raised an error of type ``kind``.
+
+    ``message`` is empty unless that error is one of jointfit's own: other messages could hold private data and do
+    not leave the rank where they arose.
+    """
+
+    def __init__(self, rank: int, kind: str, message: str = "") -> None:
+        super().__init__(f"rank {rank} failed with {kind}" + (f": {message}" if message else ""), rank=rank)
+        self.kind = kind
+        self.message = message

@@ -1,0 +1,406 @@
+"""Party: who this process is, and the one place where bytes, messages and rounds are counted."""
+
+from __future__ import annotations
+
+import os
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from parties.channel import flat
+from parties.counts import Counts
+from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
+from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Buffer
+
+    from parties.channel import Channel
+
+__all__ = ["Party", "Role"]
+
+_LIMIT = 1 << 30
+_LONGEST_VALUE = 1 << 12
+
+
+class Role(Enum):
+    """What a rank does: a computing party holds shares, the dealer gives correlated randomness and holds no data."""
+
+    COMPUTING = "computing"
+    DEALER = "dealer"
+
+
+class _Link:
+    """What one rank remembers of its traffic with one other rank."""
+
+    __slots__ = ("digest", "digest_in", "digest_out", "lower", "received", "sent")
+
+    def __init__(self, *, lower: bool) -> None:
+        self.lower = lower
+        self.sent = 0
+        self.received = 0
+        self.digest = self.digest_in = self.digest_out = bytes(8)
+
+    def step(self, label: str, out: int, back: int) -> bytes:
+        up, down = (out, back) if self.lower else (back, out)
+        self.digest = advance(self.digest, label, up, down)
+        return self.digest
+
+
+class Party:
+    """One rank of a session.
+
+    All ranks construct their Party at the same time: rank 0 draws the session id from its operating system's
+    generator and sends it to the others, then all compare size and roles.
+
+    Arguments:
+        channel: the transport. The Party closes it.
+        dealer: True if the last rank is the dealer, False or None if there is none; or the dealer's rank, which must
+            be the last one.
+
+    Attributes:
+        rank, size: of this process; number of ranks, the dealer included.
+        role: Role.COMPUTING or Role.DEALER.
+        computing: number of computing parties, whose ranks are 0 … computing-1.
+        dealer: rank of the dealer, or None.
+        peers: the other computing ranks, in ascending order.
+        session: 16 bytes that no other session has.
+        counts: what this rank sent and received; see Counts.
+
+    Raises:
+        ConfigurationError: too few ranks, or a dealer that is not the last rank.
+        DisagreementError: the ranks were started with different sizes or roles.
+        PeerError, WireError, DeadlineError: as in `exchange`.
+
+    Security: frames carry a sequence number, the session id and a digest of the program, so that replayed, reflected
+    and misplaced frames are refused. Against outsiders they are as safe as the channel: TLS authenticates and
+    encrypts, threads and MPI do not.
+    """
+
+    rank: int
+    size: int
+    role: Role
+    computing: int
+    dealer: int | None
+    peers: tuple[int, ...]
+    session: bytes
+    counts: Counts
+
+    def __init__(self, channel: Channel, *, dealer: bool | int | None) -> None:
+        self._place(channel.rank, channel.size, dealer)
+        self.channel = channel
+        self.session = bytes(16)
+        self._links = {rank: _Link(lower=self.rank < rank) for rank in self._others()}
+        self._over = False
+        self.session = self.broadcast(0, os.urandom(16) if self.rank == 0 else None, "session id", limit=16)
+        if len(self.session) != 16:
+            raise WireError(f"session id of {len(self.session)} bytes; want 16", rank=0)
+        self.agree("size and dealer", f"{self.size} ranks, dealer {self.dealer}".encode())
+
+    def _place(self, rank: int, size: int, dealer: bool | int | None) -> None:
+        """Set the attributes that say who this rank is."""
+        last = size - 1
+        where = None if dealer is None or dealer is False else last if dealer is True else dealer
+        if where is not None and where != last:
+            raise ConfigurationError(f"dealer on rank {where} of {size}; want the last rank, {last}")
+        if where is not None and size < 3:
+            raise ConfigurationError(
+                f"too few ranks: got {size}, want at least 3: two computing parties and a dealer"
+            )
+        self.rank = rank
+        self.size = size
+        self.dealer = where
+        self.computing = size if where is None else last
+        self.role = Role.DEALER if rank == where else Role.COMPUTING
+        self.peers = tuple(other for other in range(self.computing) if other != rank)
+        self.counts = Counts()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(rank {self.rank} of {self.size}, {self.role.value}, dealer {self.dealer})"
+
+    # Rounds ---------------------------------------------------------------------------------------------------------
+
+    def exchange(
+        self,
+        outgoing: Mapping[int, Buffer],
+        incoming: Mapping[int, int],
+        label: str,
+        *,
+        phase: str = "online",
+        into: Mapping[int, memoryview] | None = None,
+    ) -> dict[int, memoryview]:
+        """One round: send to some ranks and receive from some, both at once.
+
+        Arguments:
+            outgoing: bytes for each rank that gets any. They are handed over: those above `channel.SMALL` bytes must
+                not be changed before `flush` has returned.
+            incoming: how many bytes come from each rank that sends any.
+            label: what the round is for; the same on all ranks that take part.
+            phase: under which it is counted.
+            into: flat writable memory to receive into, for some ranks of ``incoming``.
+
+        Returns:
+            What came from each rank of ``incoming``: flat, writable, fresh memory unless ``into`` gave it.
+
+        Raises:
+            DisagreementError: a peer's step has another label or other sizes; shows both.
+            WireError: a frame is malformed, replayed or out of order.
+            PeerError: a peer died, ended its program or raised an error.
+            DeadlineError: a peer sent nothing for longer than the deadline of the channel.
+
+        Cost: one round, one message to each rank of ``outgoing``, 80 bytes of header each.
+        """
+        line = self.counts.line(phase, label)
+        line.rounds += 1
+        cut = label.encode("ascii", "replace")[:32]
+        try:
+            for to, data in outgoing.items():
+                view = flat(data)
+                digest = self._link(to).step(label, view.nbytes, incoming.get(to, -1))
+                self._send(FrameType.EXCHANGE, to, cut, digest, view)
+                line.bytes_sent += view.nbytes
+                line.messages += 1
+            result: dict[int, memoryview] = {}
+            for source, size in incoming.items():
+                link = self._link(source)
+                if source not in outgoing:
+                    link.step(label, -1, size)
+                header = self._header(source, label, size)
+                want = FrameType.EXCHANGE
+                if header.type != want or header.digest != link.digest:
+                    raise self._disagreement(source, label, size, header)
+                if header.length != size:
+                    raise WireError(
+                        f"rank {source} sent {header.length} bytes for '{label}'; want {size}", rank=source
+                    )
+                room = into.get(source) if into is not None else None
+                result[source] = self._payload(source, label, size, room)
+                line.bytes_received += size
+        except JointfitError as error:
+            self._fail_on(error)
+            raise
+        return result
+
+    # One direction --------------------------------------------------------------------------------------------------
+
+    def send(self, to: int, data: Buffer, label: str, phase: str = "offline") -> None:
+        """Send to one rank, which calls `receive`. Counts no round, and never waits for the peer.
+
+        ``data`` is handed over as in `exchange`. Raises as `exchange` does.
+        """
+        self._stream(FrameType.STREAM, to, flat(data), label, phase)
+
+    def receive(
+        self, source: int, label: str, size: int | None = None, limit: int = _LIMIT, phase: str = "offline"
+    ) -> memoryview:
+        """Receive what rank ``source`` passed to `send`. Counts no round.
+
+        Arguments:
+            size: how many bytes are wanted; None accepts any number up to ``limit``.
+            limit: most bytes that memory is taken for.
+
+        Returns:
+            Flat, writable, fresh memory. Raises as `exchange` does.
+        """
+        return self._receive(FrameType.STREAM, source, label, size=size, limit=limit, phase=phase)
+
+    def flush(self) -> None:
+        """Wait until all bytes handed over in `exchange` and `send` may be changed; may wait for peers to receive."""
+        self.channel.flush()
+
+    # Setup ----------------------------------------------------------------------------------------------------------
+
+    def broadcast(self, source: int, data: bytes | None, label: str, *, limit: int = 1 << 26) -> bytes:
+        """Rank ``source`` gives ``data`` to all; the other ranks pass None. Counted in phase "setup".
+
+        Security: a cheating source could tell different ranks different things; `agree` on a hash where that matters.
+        """
+        if (data is None) == (self.rank == source):
+            got = "none" if data is None else "some"
+            raise ConfigurationError(f"rank {self.rank} passed {got} data to a broadcast from rank {source}")
+        if data is None:
+            return bytes(self._receive(FrameType.SETUP, source, label, size=None, limit=limit, phase="setup"))
+        for to in self._others():
+            self._stream(FrameType.SETUP, to, flat(data), label, "setup")
+        return data
+
+    def agree(self, label: str, value: bytes) -> None:
+        """Compare a short public value (at most 4,096 bytes) among all ranks. Counted in phase "setup".
+
+        Raises:
+            DisagreementError: on every rank, if not all are equal; says which ranks announced what, if printable.
+        """
+        if len(value) > _LONGEST_VALUE:
+            raise ConfigurationError(f"value of {len(value)} bytes; want at most {_LONGEST_VALUE}")
+        for to in self._others():
+            self._stream(FrameType.SETUP, to, flat(value), label, "setup")
+        values = {self.rank: value}
+        for source in self._others():
+            data = self._receive(FrameType.SETUP, source, label, size=None, limit=_LONGEST_VALUE, phase="setup")
+            values[source] = bytes(data)
+        if any(other != value for other in values.values()):
+            said: dict[bytes, list[int]] = {}
+            for rank in sorted(values):
+                said.setdefault(values[rank], []).append(rank)
+            most = max(said.values(), key=len)
+            odd = next(ranks[0] for ranks in said.values() if ranks is not most)
+            text = "; ".join(f"{_ranks(ranks)} said {_printable(what)}" for what, ranks in said.items())
+            error = DisagreementError(f"no agreement on '{label}': {text}", rank=odd)
+            self._fail_on(error)
+            raise error
+
+    # End ------------------------------------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """End the session because the program raised ``error``; every other rank raises an error that names this one.
+
+        Peers learn the type of the error, and its message only if it is a JointfitError. Never raises; does nothing
+        if the session is over.
+        """
+        if not self._over:
+            self._over = True
+            self.channel.abort(Failure.of(error, self.rank))
+
+    def close(self) -> None:
+        """End the session orderly; waits for the other ranks to do so too. Does nothing if the session is over.
+
+        Raises:
+            PeerError, DeadlineError: a peer failed before it closed.
+        """
+        if not self._over:
+            try:
+                self.channel.close()
+            except JointfitError as error:
+                self._fail_on(error)
+                raise
+            self._over = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.fail(error)
+
+    # Frames ---------------------------------------------------------------------------------------------------------
+
+    def _others(self) -> Iterable[int]:
+        return (rank for rank in range(self.size) if rank != self.rank)
+
+    def _link(self, rank: int) -> _Link:
+        link = self._links.get(rank)
+        if link is None:
+            raise ConfigurationError(f"rank {rank} is no peer of rank {self.rank}; want another rank below {self.size}")
+        return link
+
+    def _send(self, kind: FrameType, to: int, label: bytes, digest: bytes, view: memoryview) -> None:
+        link = self._link(to)
+        header = Header(kind, link.sent, view.nbytes, self.session, digest, label)
+        self.channel.send(to, header.pack(), view)
+        link.sent += 1
+        self.counts.overhead_bytes += HEADER_SIZE
+
+    def _stream(self, kind: FrameType, to: int, view: memoryview, label: str, phase: str) -> None:
+        link = self._link(to)
+        link.digest_out = advance(link.digest_out, label, view.nbytes, -1)
+        try:
+            self._send(kind, to, label.encode("ascii", "replace")[:32], link.digest_out, view)
+        except JointfitError as error:
+            self._fail_on(error)
+            raise
+        line = self.counts.line(phase, label)
+        line.bytes_sent += view.nbytes
+        line.messages += 1
+
+    def _receive(
+        self, kind: FrameType, source: int, label: str, *, size: int | None, limit: int, phase: str
+    ) -> memoryview:
+        link = self._link(source)
+        try:
+            header = self._header(source, label, size)
+            digest = advance(link.digest_in, label, header.length, -1)
+            if header.type != kind or header.digest != digest or size not in (None, header.length):
+                raise self._disagreement(source, label, size, header)
+            if header.length > limit:
+                raise WireError(
+                    f"rank {source} announced {header.length} bytes for '{label}'; want at most {limit}", rank=source
+                )
+            link.digest_in = digest
+            data = self._payload(source, label, header.length, None)
+        except JointfitError as error:
+            self._fail_on(error)
+            raise
+        self.counts.line(phase, label).bytes_received += header.length
+        return data
+
+    def _header(self, source: int, label: str, size: int | None) -> Header:
+        """The next header of a rank, checked but for its digest."""
+        link = self._link(source)
+        try:
+            header = Header.parse(self.channel.receive_header(source))
+        except DeadlineError as error:
+            raise self._late(source, label, size) from error
+        except WireError as error:
+            raise WireError(f"malformed frame from rank {source}: {error}", rank=source) from None
+        unknown = bytes(16)
+        if header.session != self.session and not (self.session == unknown and header.type == FrameType.SETUP):
+            raise WireError(f"frame of another session from rank {source} for '{label}'", rank=source)
+        if header.sequence != link.received:
+            raise WireError(
+                f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}", rank=source
+            )
+        link.received += 1
+        return header
+
+    def _payload(self, source: int, label: str, size: int, room: memoryview | None) -> memoryview:
+        if room is None:
+            room = np.empty(size, np.uint8).data
+        elif room.nbytes != size or room.readonly:
+            raise ConfigurationError(f"room of {room.nbytes} bytes for rank {source}; want {size}, writable")
+        if size:
+            try:
+                self.channel.receive_payload(source, room)
+            except DeadlineError as error:
+                raise self._late(source, label, size) from error
+        return room
+
+    def _late(self, source: int, label: str, size: int | None) -> DeadlineError:
+        bytes_ = "" if size is None else f" ({size} bytes)"
+        return DeadlineError(
+            f"rank {self.rank} waited more than {self.channel.deadline:g} s for rank {source}: '{label}'{bytes_}",
+            rank=source,
+            label=label,
+        )
+
+    def _disagreement(self, source: int, label: str, size: int | None, header: Header) -> DisagreementError:
+        what = {FrameType.EXCHANGE: "a round", FrameType.STREAM: "a stream", FrameType.SETUP: "setup"}[header.type]
+        mine = "any number of" if size is None else size
+        return DisagreementError(
+            f"ranks {self.rank} and {source} run different programs: rank {source} sent {header.length} bytes for "
+            f"'{header.label.decode()}' ({what}), rank {self.rank} wanted {mine} bytes for '{label}'; if these "
+            "agree, an earlier step or the sizes of the other direction differ",
+            rank=source,
+        )
+
+    def _fail_on(self, error: JointfitError) -> None:
+        """End the session on an error that other ranks have to hear of."""
+        if not isinstance(error, ConfigurationError):
+            self.fail(error)
+
+
+def _ranks(ranks: list[int]) -> str:
+    return ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
+
+
+def _printable(value: bytes) -> str:
+    text = value.decode("ascii", "replace")
+    return f"'{text}'" if text.isascii() and text.isprintable() else f"{len(value)} bytes 0x{value[:32].hex()}"
