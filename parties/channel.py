@@ -25,7 +25,7 @@ class Channel(ABC):
     """Frames between one rank and every other one, in order, over some transport.
 
     A frame is a header of `frames.HEADER_SIZE` bytes and a payload whose length the header states; a channel looks
-    into neither. Only one thread uses a channel, save for `abort`, which any thread may call.
+    into neither. Only one thread uses a channel.
 
     **Sending never waits for the peer to receive.** Messages from 0 bytes to 256 MiB may cross in both directions at
     once, and any number of sends may come before the first receive; what the transport cannot take yet is queued.
@@ -82,9 +82,8 @@ class Channel(ABC):
     def close(self) -> None:
         """End orderly: wait until the peers have closed too, so that nothing in flight is lost.
 
-        Raises:
-            PeerError: a peer failed meanwhile.
-            DeadlineError: a peer did not close within the deadline.
+        It waits for as long as they live: a dealer that is done early stays until the last round. Raises as the class
+        says if one of them fails meanwhile.
         """
 
 

@@ -31,7 +31,9 @@ class DryParty(Party):
     def __init__(self, computing: int, *, dealer: bool = True, rank: int = 0) -> None:
         size = computing + bool(dealer)
         if computing < 1 or not 0 <= rank < size:
-            raise ConfigurationError(f"rank {rank}, {computing} computing parties; want at least 1, and a rank of theirs")
+            raise ConfigurationError(
+                f"rank {rank}, {computing} computing parties; want at least 1, and one of their ranks"
+            )
         self._place(rank, size, dealer)
         self.session = bytes(16)
         self._over = False

@@ -11,8 +11,9 @@
         ├── PeerLost                             it died, was cut off, or ended its program early
         └── PeerFailed                           its program raised an error
 
-Each has ``rank``: the peer concerned, or None; and ``relayed``: whether it repeats what another rank reported. After any of them but ConfigurationError the session is over: every
-rank gets an error that names the rank where the trouble began, and no value may be revealed any more.
+Each has ``rank``: the peer concerned, or None; and ``relayed``: whether it repeats what another rank reported. After
+any of them but ConfigurationError the session is over: every rank gets an error that names the rank where the trouble
+began, and no value may be revealed any more.
 """
 
 from __future__ import annotations

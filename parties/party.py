@@ -270,7 +270,7 @@ class Party:
         """End the session orderly; waits for the other ranks to do so too. Does nothing if the session is over.
 
         Raises:
-            PeerError, DeadlineError: a peer failed before it closed.
+            JointfitError: a peer failed before it closed; see `Channel.close`.
         """
         if not self._over:
             try:

@@ -1,0 +1,204 @@
+"""Start all ranks of a program on this machine: what `jointfit run` does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Self
+
+from parties.credentials import local_credentials
+from parties.errors import ConfigurationError
+from parties.mesh import listen
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+__all__ = ["run_local"]
+
+_GRACE = 3.0
+_FORCE = 1.0
+
+
+def run_local(
+    command: Sequence[str], ranks: int, base_port: int | None = None, *, dealer: bool = True, prefix: bool = True
+) -> int:
+    """Run a command once for each rank, connected over TLS on this machine, and wait for all.
+
+    Arguments:
+        command: program and arguments; not passed through a shell.
+        ranks: how many processes, the dealer included.
+        base_port: rank r listens on base_port + r; None takes free ports.
+        dealer: whether the last rank is a dealer.
+        prefix: whether lines of output begin with the rank, as in ``[0] …``.
+
+    Returns:
+        0 if all ended well; otherwise the exit code of the rank that failed first (128 + n after signal n, 130 after
+        Ctrl-C). A message on standard error says which rank it was.
+
+    Raises:
+        ConfigurationError: too few ranks, a port in use, or a command that cannot be started.
+
+    When one rank fails the others have three seconds to report it, then they are ended. Certificates live in a private
+    temporary folder that is removed at the end. Each process uses cores ÷ ranks threads unless OMP_NUM_THREADS is
+    set.
+    """
+    if not command:
+        raise ConfigurationError("no command to run")
+    least = 3 if dealer else 1
+    if ranks < least:
+        roles = ": two computing parties and a dealer" if dealer else ""
+        raise ConfigurationError(f"too few ranks: got {ranks}, want at least {least}{roles}")
+    with contextlib.ExitStack() as stack:
+        listeners = []
+        for rank in range(ranks):
+            listener = listen(("127.0.0.1", 0 if base_port is None else base_port + rank))
+            listeners.append(stack.enter_context(listener))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="jointfit-"))
+        local_credentials(ranks, folder)
+        addresses = ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
+        shared = {
+            "JOINTFIT_ADDRESSES": addresses,
+            "JOINTFIT_CREDENTIALS": folder,
+            "JOINTFIT_DEALER": "last" if dealer else "none",
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks))),
+            "PYTHONUNBUFFERED": "1",
+        }
+        stack.enter_context(_terminable())
+        group = stack.enter_context(_Group(prefix=prefix))
+        for rank, listener in enumerate(listeners):
+            group.start(rank, command, {**os.environ, **shared, "JOINTFIT_RANK": str(rank)}, listener)
+            listener.close()
+        return group.wait()
+
+
+class _Group:
+    """The processes of one run."""
+
+    def __init__(self, *, prefix: bool) -> None:
+        self._prefix = prefix
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._readers: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end(0.0)
+
+    def start(self, rank: int, command: Sequence[str], environ: dict[str, str], listener: socket.socket) -> None:
+        number = listener.fileno()
+        environ["JOINTFIT_LISTEN_FD"] = str(number)
+        pipe = subprocess.PIPE if self._prefix else None
+        try:
+            process = subprocess.Popen(
+                list(command),
+                env=environ,
+                pass_fds=(number,),
+                stdin=subprocess.DEVNULL,
+                stdout=pipe,
+                stderr=pipe,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigurationError(f"cannot start {command[0]!r}: {error.strerror}") from error
+        self._processes.append(process)
+        for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+            if source is not None:
+                reader = threading.Thread(target=self._copy, args=(rank, source, target), daemon=True)
+                reader.start()
+                self._readers.append(reader)
+
+    def wait(self) -> int:
+        """Wait for all; when one fails, end the others."""
+        try:
+            return self._wait()
+        except KeyboardInterrupt:
+            self._signal(signal.SIGINT)
+            self._end(1.0)
+            self._say("interrupted; all ranks were ended")
+            return 130
+
+    def _wait(self) -> int:
+        first = -1
+        pause = 0.005
+        while any(process.poll() is None for process in self._processes):
+            codes = [process.returncode for process in self._processes]
+            first = next((rank for rank, code in enumerate(codes) if code), -1)
+            if first >= 0:
+                self._end(_GRACE)
+                break
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        codes = [process.wait() for process in self._processes]
+        for reader in self._readers:
+            reader.join(1.0)
+        if first < 0:
+            first = next((rank for rank, code in enumerate(codes) if code), -1)
+        if first < 0:
+            return 0
+        killed = [rank for rank, code in enumerate(codes) if code in (-signal.SIGKILL, -signal.SIGSEGV)]
+        code = codes[first]
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        others = [rank for rank, each in enumerate(codes) if each and rank != first]
+        rest = f"; after it {', '.join(f'rank {rank}' for rank in others)}" if others and killed != others else ""
+        self._say(f"rank {first} {how}{rest}")
+        return 128 - code if code < 0 else code
+
+    def _end(self, grace: float) -> None:
+        """Give the processes some seconds, then end them, and their children."""
+        self._await(grace)
+        self._signal(signal.SIGTERM)
+        self._await(_FORCE)
+        self._signal(signal.SIGKILL)
+        for process in self._processes:
+            process.wait()
+
+    def _await(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and any(process.poll() is None for process in self._processes):
+            time.sleep(0.02)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+
+    def _copy(self, rank: int, source: IO[bytes], target: IO[str]) -> None:
+        for line in source:
+            with self._lock:
+                target.write(f"[{rank}] {line.decode('utf-8', 'replace')}" + ("" if line.endswith(b"\n") else "\n"))
+                target.flush()
+        source.close()
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"jointfit run: {text}\n")
+            sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that no process and no file is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

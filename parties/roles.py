@@ -1,0 +1,137 @@
+"""How a process finds out who it is: from arguments, from `jointfit run`, or from mpirun."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from parties.channel import DEADLINE
+from parties.errors import ConfigurationError
+from parties.party import Party
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from parties.channel import Channel
+    from parties.credentials import Credentials
+    from parties.mesh import Address
+
+__all__ = ["connect", "parse_address"]
+
+_MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS")
+_HOW = (
+    "start a program with `jointfit run -n 3 program.py` or `launch_scripts/mpirun -n 3 python program.py`: two "
+    "computing parties and a dealer; or pass rank, addresses and credentials"
+)
+
+
+def connect(
+    *,
+    rank: int | None = None,
+    addresses: Sequence[Address | str] | None = None,
+    credentials: Credentials | None = None,
+    dealer: bool | None = None,
+    deadline: float | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Party:
+    """Join the session that this process was started for, and wait until all ranks are there.
+
+    Arguments:
+        rank, addresses, credentials: of a TLS session that the caller describes; all three or none. An address is
+            (host, port) or "host:port".
+        dealer: whether the last rank is a dealer; by default what JOINTFIT_DEALER says ("none" or "last"), else yes.
+        deadline: seconds to wait for a peer; by default JOINTFIT_DEADLINE, else 600.
+        environ: read instead of the process's environment.
+
+    It looks at the arguments first, then at JOINTFIT_RANK, JOINTFIT_ADDRESSES, JOINTFIT_CREDENTIALS (a folder) and
+    JOINTFIT_LISTEN_FD, which `jointfit run` sets, then for an MPI launcher.
+
+    Returns:
+        The Party of this process; to be used as a context manager, or closed.
+
+    Raises:
+        ConfigurationError: nothing says who this process is, or there are too few ranks; says how to start one.
+        DeadlineError: a peer was not reached.
+
+    Security: over MPI the links are neither encrypted nor authenticated.
+    """
+    environ = os.environ if environ is None else environ
+    if dealer is None:
+        dealer = _dealer(environ)
+    wait = _deadline(environ) if deadline is None else deadline
+    given = [value is not None for value in (rank, addresses, credentials)]
+    if any(given) and not all(given):
+        raise ConfigurationError("connect() got some of rank, addresses and credentials; want all three or none")
+    channel: Channel
+    if rank is not None and addresses is not None and credentials is not None:
+        from parties.tls import TlsChannel
+
+        _enough(len(addresses), dealer=dealer)
+        channel = TlsChannel(rank, [parse_address(each) for each in addresses], credentials, deadline=wait)
+    elif "JOINTFIT_RANK" in environ:
+        channel = _from_environment(environ, dealer=dealer, deadline=wait)
+    elif any(name in environ for name in _MPI):
+        from parties.mpi import MpiChannel
+
+        for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+            if environ.get(name, "").isdigit():
+                _enough(int(environ[name]), dealer=dealer)
+        channel = MpiChannel(deadline=wait)
+    else:
+        raise ConfigurationError(f"this process has no peers; {_HOW}")
+    return Party(channel, dealer=dealer)
+
+
+def parse_address(text: Address | str) -> Address:
+    """Read "host:port" or "[host]:port"."""
+    if isinstance(text, tuple):
+        return text
+    host, colon, port = text.rpartition(":")
+    if not (colon and host and port.isdigit() and int(port) < 1 << 16):
+        raise ConfigurationError(f"address {text!r}; want host:port")
+    return host.strip("[]"), int(port)
+
+
+def _from_environment(environ: Mapping[str, str], *, dealer: bool, deadline: float) -> Channel:
+    from parties.credentials import Credentials
+    from parties.tls import TlsChannel
+
+    try:
+        rank = int(environ["JOINTFIT_RANK"])
+        addresses = [parse_address(each) for each in environ["JOINTFIT_ADDRESSES"].split(",")]
+        folder = environ["JOINTFIT_CREDENTIALS"]
+        handed = int(environ.get("JOINTFIT_LISTEN_FD", "-1"))
+    except KeyError as error:
+        raise ConfigurationError(f"{error.args[0]} is not set, though JOINTFIT_RANK is; {_HOW}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"malformed JOINTFIT_ variables: {error}") from error
+    _enough(len(addresses), dealer=dealer)
+    listener = None
+    if handed >= 0:
+        try:
+            listener = socket.socket(fileno=handed)
+        except OSError as error:
+            raise ConfigurationError(f"JOINTFIT_LISTEN_FD is {handed}, which is no socket") from error
+    credentials = Credentials.in_folder(folder, rank, len(addresses))
+    return TlsChannel(rank, addresses, credentials, listener=listener, deadline=deadline)
+
+
+def _enough(size: int, *, dealer: bool) -> None:
+    if dealer and size < 3:
+        raise ConfigurationError(f"too few ranks: got {size}, want at least 3: two computing parties and a dealer")
+
+
+def _dealer(environ: Mapping[str, str]) -> bool:
+    said = environ.get("JOINTFIT_DEALER", "last")
+    if said not in ("last", "none"):
+        raise ConfigurationError(f"JOINTFIT_DEALER is {said!r}; want 'last' or 'none'")
+    return said == "last"
+
+
+def _deadline(environ: Mapping[str, str]) -> float:
+    said = environ.get("JOINTFIT_DEADLINE")
+    try:
+        return DEADLINE if said is None else float(said)
+    except ValueError as error:
+        raise ConfigurationError(f"JOINTFIT_DEADLINE is {said!r}; want seconds") from error
