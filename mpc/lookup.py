@@ -1,0 +1,42 @@
+"""The table from aten operations to the functions that run them; `mpc.dispatch` reads it, `mpc.ops` fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mpc.errors import UnsupportedOperation
+
+Kernel = Callable[..., Any]
+
+
+class Table:
+    """Functions by aten overload."""
+
+    def __init__(self) -> None:
+        self.kernels: dict[Any, Kernel] = {}
+        self.everywhere: dict[Any, Kernel] = {}
+
+    def implements(self, *overloads: Any) -> Callable[[Kernel], Kernel]:
+        """Register a function that runs when an operand is secret; it has the signature of the operation."""
+        return self._into(self.kernels, overloads)
+
+    def always(self, *overloads: Any) -> Callable[[Kernel], Kernel]:
+        """Register a function that runs for public stores as well."""
+        return self._into(self.everywhere, overloads)
+
+    @staticmethod
+    def _into(table: dict[Any, Kernel], overloads: tuple[Any, ...]) -> Callable[[Kernel], Kernel]:
+        def register(function: Kernel) -> Kernel:
+            for overload in overloads:
+                if overload in table:
+                    raise UnsupportedOperation(f"{overload} is implemented twice")
+                table[overload] = function
+            return function
+
+        return register
+
+
+OPERATIONS = Table()
+implements = OPERATIONS.implements
+always = OPERATIONS.always

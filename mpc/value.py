@@ -1,0 +1,522 @@
+"""Arithmetic on secret and public values alike: what the operations of `mpc.ops` are written in.
+
+A `Value` lives for the time of one operation. It holds either a `Share` or something public (a plain tensor or a
+number); its operators pick the cheapest protocol call, and keep facts that later operations can use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mpc.errors import SecretError
+from mpc.tensor import SharedTensor
+from protocols.base import Bilinear, Share
+
+Public = Tensor | float
+
+
+class Value:
+    """A secret (``share``) or public (``public``) array of numbers or truth values."""
+
+    __slots__ = ("public", "session", "share")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, session: Any, share: Share | None = None, public: Any = None) -> None:
+        self.session = session
+        self.share = share
+        self.public = public
+
+    @property
+    def shape(self) -> torch.Size:
+        """Shape; that of a number is empty."""
+        if self.share is not None:
+            return self.share.shape
+        return self.public.shape if isinstance(self.public, Tensor) else torch.Size()
+
+    @property
+    def secret(self) -> Share:
+        """The share, of a value that is secret."""
+        if self.share is None:
+            raise TypeError("this value is public")
+        return self.share
+
+    @property
+    def number(self) -> Share:
+        """The share as a number: a bit is brought to arithmetic form, once."""
+        share = self.secret
+        if not share.is_bit:
+            return share
+        found = share.facts.get("integer")
+        if found is None:
+            found = self.session.protocol.integer(share)
+            found.facts["nonnegative"] = True
+            share.facts["integer"] = found
+        return found  # type: ignore[no-any-return]
+
+    def _of(self, share: Share) -> Value:
+        return Value(self.session, share)
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether the value is known not to be negative."""
+        if self.share is not None:
+            return self.share.is_bit or "nonnegative" in self.share.facts
+        if isinstance(self.public, Tensor):
+            return self.public.numel() > 0 and bool((self.public >= 0).all())
+        return bool(self.public >= 0)
+
+    def known_nonnegative(self) -> Value:
+        """Note that the value cannot be negative, and return it."""
+        if self.share is not None:
+            self.share.facts["nonnegative"] = True
+        return self
+
+    def fact(self, name: str, make: Callable[[], Value]) -> Value:
+        """Return what is noted under ``name``, or make and note it."""
+        facts = self.secret.facts
+        if name not in facts:
+            facts[name] = make().secret
+        return Value(self.session, facts[name])
+
+    # ---- sums --------------------------------------------------------------------------------------------------
+
+    def __neg__(self) -> Value:
+        if self.share is None:
+            return Value(self.session, public=-self.public)
+        return self._of(self.session.protocol.negate(self.number))
+
+    def __add__(self, other: Operand) -> Value:
+        other = lift(other)
+        if self.share is None:
+            if other.share is None:
+                return Value(self.session or other.session, public=self.public + other.public)
+            return other + self
+        protocol = self.session.protocol
+        if other.share is None:
+            c = other.public
+            if not isinstance(c, Tensor) and c == 0:
+                return self
+            x = self.number
+            out = self._of(protocol.add_constant(x, *self.session.encoding.addend(c, x.bits)))
+        else:
+            out = self._of(protocol.add(self.number, other.number))
+        if self.nonnegative and other.nonnegative:
+            out.known_nonnegative()
+        return out
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Operand) -> Value:
+        other = lift(other)
+        if self.share is not None and other.share is not None:
+            return self._of(self.session.protocol.subtract(self.number, other.number))
+        return self + (-other)
+
+    def __rsub__(self, other: Operand) -> Value:
+        return -self + other
+
+    # ---- products ----------------------------------------------------------------------------------------------
+
+    def __mul__(self, other: Operand) -> Value:
+        other = lift(other)
+        if self.share is None:
+            if other.share is None:
+                return Value(self.session or other.session, public=self.public * other.public)
+            return other * self
+        if other.share is None:
+            out = self._times(other.public)
+        else:
+            protocol, x, y = self.session.protocol, self.share, other.share
+            if x.is_bit and y.is_bit:
+                return self._of(protocol.both(x, y))
+            if x.is_bit:
+                out = self._of(protocol.gate(x, y))
+            elif y.is_bit:
+                out = self._of(protocol.gate(y, x))
+            else:
+                out = self._of(protocol.multiply(x, y))
+            if x is y:
+                return out.known_nonnegative()
+        if self.nonnegative and other.nonnegative:
+            out.known_nonnegative()
+        return out
+
+    __rmul__ = __mul__
+
+    def _times(self, c: Public) -> Value:
+        if isinstance(c, Tensor) and c.dim() == 0:
+            c = c.item()
+        protocol, x = self.session.protocol, self.number
+        if not isinstance(c, Tensor) and c and math.isfinite(c):
+            mantissa, exponent = math.frexp(abs(c))
+            if mantissa == 0.5:
+                out = x if exponent == 1 else protocol.shift(x, exponent - 1)
+                return self._of(out if c > 0 else protocol.negate(out))
+        return self._of(protocol.scale(x, *self.session.encoding.public(c)))
+
+    def square(self) -> Value:
+        """x * x."""
+        return self * self
+
+    def __truediv__(self, other: Operand) -> Value:
+        other = lift(other)
+        if other.share is not None:
+            return self * other.reciprocal()
+        c = other.public
+        if isinstance(c, Tensor):
+            c = c.double()
+            if self.share is not None:
+                c = torch.where(c == 0, torch.inf, c)
+            return self * (1.0 / c)
+        if self.share is not None and c == 0:
+            raise ZeroDivisionError("division of a secret by the public number 0")
+        return self * (1.0 / c) if c else Value(self.session, public=self.public / c)
+
+    def __rtruediv__(self, other: Operand) -> Value:
+        return lift(other) / self
+
+    def reciprocal(self) -> Value:
+        """1 / x, kept for further divisions; the sign is taken apart unless x is known to be nonnegative."""
+        if self.share is None:
+            return Value(self.session, public=1.0 / _tensor(self.public).double())
+        return self.fact("reciprocal", self._reciprocal)
+
+    def _reciprocal(self) -> Value:
+        if self.nonnegative:
+            return self.scaled("reciprocal")
+        negative = self.is_negative()
+        size = self.choose_sign(negative).known_nonnegative().scaled("reciprocal")
+        return size.choose_sign(negative)
+
+    def choose_sign(self, negative: Value) -> Value:
+        """-x where the bit is set, else x."""
+        return self - (negative * self) * 2
+
+    def product(self, other: Operand, op: Bilinear) -> Value:
+        """op(self, other) for a bilinear op."""
+        other = lift(other)
+        session = self.session or other.session
+        protocol = session.protocol
+        if self.share is not None and other.share is not None:
+            return Value(session, protocol.product(self.number, other.number, op))
+        if self.share is not None:
+            return Value(session, protocol.linear_public(self.number, *session.encoding.public(other.public), op))
+        if other.share is not None:
+            swapped = Bilinear(op.name + "'", lambda a, b: op.apply(b, a))
+            return Value(session, protocol.linear_public(other.number, *session.encoding.public(self.public), swapped))
+        return Value(session, public=op.apply(self.public, other.public))
+
+    # ---- maps ----------------------------------------------------------------------------------------------------
+
+    def move(self, function: Callable[[Tensor], Tensor]) -> Value:
+        """Apply a structural map."""
+        if self.share is None:
+            return Value(self.session, public=function(_tensor(self.public)))
+        out = self._of(self.session.protocol.structural(self.share, function))
+        return out.known_nonnegative() if self.nonnegative else out
+
+    def linear(self, function: Callable[[Tensor], Tensor]) -> Value:
+        """Apply a linear map with integer coefficients."""
+        if self.share is None:
+            return Value(self.session, public=function(_tensor(self.public)))
+        return self._of(self.session.protocol.linear(self.number, function))
+
+    def expand(self, shape: Sequence[int]) -> Value:
+        """Broadcast to a shape."""
+        size = torch.Size(shape)
+        return self if self.shape == size else self.move(lambda t: t.expand(size))
+
+    def reshape(self, shape: Sequence[int]) -> Value:
+        """Reshape."""
+        size = tuple(shape)
+        return self if tuple(self.shape) == size else self.move(lambda t: t.reshape(size))
+
+    def unsqueeze(self, dim: int) -> Value:
+        """Add an axis of size 1."""
+        return self.move(lambda t: t.unsqueeze(dim))
+
+    def squeeze(self, dim: int) -> Value:
+        """Drop an axis of size 1."""
+        return self.move(lambda t: t.squeeze(dim))
+
+    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
+        """Sum along axes; None or none given: all of them."""
+        rank = len(self.shape)
+        dims = axes(dim, rank)
+        if not dims:
+            return self
+        out = self.linear(lambda t: t.sum(dims, keepdim=keepdim))
+        return out.known_nonnegative() if self.nonnegative else out
+
+    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
+        """Mean along axes."""
+        count = math.prod(self.shape[d] for d in axes(dim, len(self.shape)))
+        return self.sum(dim, keepdim) / max(count, 1)
+
+    def sum_to(self, shape: Sequence[int]) -> Value:
+        """Sum over what broadcasting from ``shape`` repeated."""
+        size = torch.Size(shape)
+        return self if self.shape == size else self.linear(lambda t: t.sum_to_size(size))
+
+    # ---- truth ---------------------------------------------------------------------------------------------------
+
+    def bit(self) -> Value:
+        """x != 0 as a truth value."""
+        if self.share is None:
+            return Value(self.session, public=_tensor(self.public).bool())
+        return self if self.share.is_bit else ~self.is_zero()
+
+    def __invert__(self) -> Value:
+        if self.share is None:
+            return Value(self.session, public=~_tensor(self.public).bool())
+        return self._of(self.session.protocol.invert(self.share))
+
+    def __and__(self, other: Operand) -> Value:
+        other = lift(other)
+        if self.share is None:
+            return other & self if other.share is not None else _both_public(self, other, torch.logical_and)
+        if other.share is None:
+            return self._masked(_tensor(other.public).bool())
+        return self._of(self.session.protocol.both(self.share, other.share))
+
+    def __or__(self, other: Operand) -> Value:
+        return ~(~self & ~lift(other))
+
+    def __xor__(self, other: Operand) -> Value:
+        other = lift(other)
+        if self.share is None:
+            return other ^ self if other.share is not None else _both_public(self, other, torch.logical_xor)
+        if other.share is None:
+            mask = _tensor(other.public).bool()
+            shape = torch.broadcast_shapes(self.shape, mask.shape)
+            constant = self.session.protocol.constant(mask.expand(shape).to(torch.int64), 0)
+            return self._of(self.session.protocol.differ(self.expand(shape).secret, self._bits_of(constant)))
+        return self._of(self.session.protocol.differ(self.share, other.share))
+
+    def _bits_of(self, integer: Share) -> Share:
+        return self.session.protocol.invert(self.session.protocol.zero(integer))  # type: ignore[no-any-return]
+
+    def _masked(self, mask: Tensor) -> Value:
+        """Keep the bits where a public mask is set."""
+        shape = torch.broadcast_shapes(self.shape, mask.shape)
+        keep = mask.expand(shape)
+        return self.expand(shape).move(_zero_unless(keep))
+
+    def is_negative(self) -> Value:
+        """x < 0, kept with the value."""
+        if self.share is None:
+            return Value(self.session, public=_tensor(self.public) < 0)
+        if self.nonnegative:
+            return Value(self.session, public=torch.zeros(self.shape, dtype=torch.bool))
+        return self.fact("negative", lambda: self._of(self.session.protocol.negative(self.number)))
+
+    def is_positive(self) -> Value:
+        """x > 0, kept with the value."""
+        if self.share is None:
+            return Value(self.session, public=_tensor(self.public) > 0)
+        if self.share.is_bit:
+            return self
+        return self.fact("positive", lambda: self._of(self.session.protocol.negative((-self).number)))
+
+    def is_zero(self) -> Value:
+        """x == 0."""
+        if self.share is None:
+            return Value(self.session, public=_tensor(self.public) == 0)
+        if self.share.is_bit:
+            return ~self
+        return self.fact("zero", lambda: self._of(self.session.protocol.zero(self.number)))
+
+    def __lt__(self, other: Operand) -> Value:
+        other = lift(other)
+        if other.is_number(0):
+            return self.is_negative()
+        return (self - other).is_negative()
+
+    def __gt__(self, other: Operand) -> Value:
+        other = lift(other)
+        if other.is_number(0):
+            return self.is_positive()
+        return (other - self).is_negative()
+
+    def __le__(self, other: Operand) -> Value:
+        return ~(self > other)
+
+    def __ge__(self, other: Operand) -> Value:
+        return ~(self < other)
+
+    def equals(self, other: Operand) -> Value:
+        """x == y."""
+        other = lift(other)
+        if self.share is not None and other.share is not None and self.share.is_bit and other.share.is_bit:
+            return ~(self ^ other)
+        return self.is_zero() if other.is_number(0) else (self - other).is_zero()
+
+    def is_number(self, c: float) -> bool:
+        """Whether this is the public number c, or a public 0-dim tensor that holds it."""
+        if self.share is not None:
+            return False
+        return bool(self.public == c) if not isinstance(self.public, Tensor) or self.public.dim() == 0 else False
+
+    def where(self, x: Operand, y: Operand) -> Value:
+        """x where this truth value holds, else y."""
+        x, y = lift(x), lift(y)
+        if self.share is None:
+            return _select(_tensor(self.public).bool(), x, y)
+        if x.share is None and y.share is None:
+            a, b = _finite(x.public), _finite(y.public)
+            return self * (a - b) + b
+        if x.share is None and x.is_number(0):
+            return ~self * y
+        if y.share is None and y.is_number(0):
+            return self * x
+        if x.share is not None and y.share is not None and x.share.is_bit and y.share.is_bit:
+            return (self & x) ^ (~self & y)
+        if x.share is None:
+            x = Value(self.session, public=_finite(x.public))
+        if y.share is None:
+            y = Value(self.session, public=_finite(y.public))
+        return y + self * (x - y)
+
+    def maximum(self, other: Operand) -> Value:
+        """Elementwise maximum."""
+        other = lift(other)
+        if other.is_number(0):
+            return self.relu()
+        return (self < other).where(other, self)
+
+    def minimum(self, other: Operand) -> Value:
+        """Elementwise minimum."""
+        other = lift(other)
+        return (self < other).where(self, other)
+
+    def relu(self) -> Value:
+        """max(x, 0); the bit x > 0 holds for the result as well."""
+        if self.nonnegative:
+            return self
+        bit = self.is_positive()
+        out = bit * self
+        if out.share is not None and bit.share is not None:
+            out.share.facts["positive"] = bit.share
+        return out.known_nonnegative()
+
+    def abs(self) -> Value:
+        """|x|."""
+        return self if self.nonnegative else self.choose_sign(self.is_negative()).known_nonnegative()
+
+    # ---- functions -------------------------------------------------------------------------------------------------
+
+    def exp(self) -> Value:
+        """e^x."""
+        if self.share is None:
+            return Value(self.session, public=torch.exp(_tensor(self.public)))
+        return self._of(self.session.protocol.exp(self.number)).known_nonnegative()
+
+    def scaled(self, name: str) -> Value:
+        """reciprocal, sqrt, rsqrt or log of a positive value."""
+        out = self._of(self.session.protocol.scaled(self.number, name))
+        return out if name == "log" else out.known_nonnegative()
+
+    def interval(self, name: str) -> Value:
+        """A function that is smooth on an interval: sigmoid, tanh, ..."""
+        out = self._of(self.session.protocol.interval(self.number, name))
+        return out.known_nonnegative() if name in {"sigmoid", "normal_cdf", "softplus"} else out
+
+    def periodic(self, name: str) -> Value:
+        """Sin or cos."""
+        return self._of(self.session.protocol.periodic(self.number, name))
+
+    def amax(self, dim: int) -> tuple[Value, Value]:
+        """Largest value along an axis (kept with size 1) and its one-hot bits."""
+        best, bits = self.session.protocol.maximum(self.number, dim)
+        return Value(self.session, best), Value(self.session, bits)
+
+
+Operand = Value | Tensor | float
+
+
+def axes(dim: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """Axes as nonnegative numbers; None or none given: all of them."""
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+        return tuple(range(rank))
+    dims = (dim,) if isinstance(dim, int) else tuple(dim)
+    return tuple(d % max(rank, 1) for d in dims) if rank else ()
+
+
+def lift(x: Any) -> Value:
+    """Make a Value of a SharedTensor, a plain tensor or a number."""
+    if type(x) is Value:
+        return x
+    if isinstance(x, SharedTensor):
+        store = x._store
+        if store.is_secret:
+            return Value(store.session, store.share(x.geometry))
+        return Value(store.session, public=store.plain(x.geometry))
+    if isinstance(x, Tensor) and x.is_complex():
+        raise SecretError("complex numbers cannot be combined with secrets")
+    return Value(None, public=x)
+
+
+def join(values: Sequence[Value], move: Callable[[list[Tensor]], Tensor]) -> Value:
+    """Apply a structural map that takes several tensors; public ones are encoded when some are secret."""
+    session = next((v.session for v in values if v.session is not None), None)
+    if all(v.share is None for v in values):
+        return Value(session, public=move([_tensor(v.public) for v in values]))
+    if session is None:
+        raise TypeError("a share without session")
+    if all(v.share is not None and v.share.is_bit for v in values):
+        return Value(session, session.protocol.join([v.secret for v in values], move))
+    shares = [
+        v.number if v.share is not None else session.protocol.constant(*session.encoding.addend(_tensor(v.public), 0))
+        for v in values
+    ]
+    out = Value(session, session.protocol.join(shares, move))
+    return out.known_nonnegative() if all(v.nonnegative for v in values) else out
+
+
+def _tensor(x: Public) -> Tensor:
+    return x if isinstance(x, Tensor) else torch.tensor(x)
+
+
+def _finite(x: Public) -> Public:
+    """Bound what a secret selects: infinities become the mask value."""
+    if isinstance(x, Tensor):
+        return torch.nan_to_num(x, nan=float("nan"), posinf=2.0**20, neginf=-(2.0**20)) if x.is_floating_point() else x
+    return math.copysign(2.0**20, x) if math.isinf(x) else x
+
+
+def _both_public(x: Value, y: Value, function: Callable[..., Tensor]) -> Value:
+    return Value(x.session or y.session, public=function(_tensor(x.public).bool(), _tensor(y.public).bool()))
+
+
+def _zero_unless(keep: Tensor) -> Callable[[Tensor], Tensor]:
+    index = (~keep).reshape(-1).nonzero().reshape(-1)
+
+    def move(t: Tensor) -> Tensor:
+        return t.reshape(-1).index_fill(0, index, 0).reshape(t.shape)
+
+    return move
+
+
+def _select(mask: Tensor, x: Value, y: Value) -> Value:
+    """Choose by a public mask."""
+    if x.share is None and y.share is None:
+        return Value(x.session or y.session, public=torch.where(mask, _tensor(x.public), _tensor(y.public)))
+    shape = torch.broadcast_shapes(mask.shape, x.shape, y.shape)
+    mask = mask.expand(shape)
+    if x.share is None:
+        kept = y.expand(shape).move(_zero_unless(~mask))
+        if x.is_number(0):
+            return kept
+        return kept + torch.where(mask, _tensor(x.public), 0)
+    if y.share is None:
+        return _select(~mask, y, x)
+    return join([x.expand(shape), y.expand(shape)], _pick(mask))
+
+
+def _pick(mask: Tensor) -> Callable[[list[Tensor]], Tensor]:
+    return lambda tensors: torch.where(mask.to(tensors[0].device), tensors[0], tensors[1])
