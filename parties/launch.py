@@ -129,11 +129,13 @@ class _Group:
 
     def _wait(self) -> int:
         first = -1
+        crashed: list[int] = []
         pause = 0.005
         while any(process.poll() is None for process in self._processes):
             codes = [process.returncode for process in self._processes]
             first = next((rank for rank, code in enumerate(codes) if code), -1)
             if first >= 0:
+                crashed = [rank for rank, code in enumerate(codes) if code is not None and code < 0]
                 self._end(_GRACE)
                 break
             time.sleep(pause)
@@ -145,12 +147,12 @@ class _Group:
             first = next((rank for rank, code in enumerate(codes) if code), -1)
         if first < 0:
             return 0
-        killed = [rank for rank, code in enumerate(codes) if code in (-signal.SIGKILL, -signal.SIGSEGV)]
+        if crashed:
+            first = crashed[0]
         code = codes[first]
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        others = [rank for rank, each in enumerate(codes) if each and rank != first]
-        rest = f"; after it {', '.join(f'rank {rank}' for rank in others)}" if others and killed != others else ""
-        self._say(f"rank {first} {how}{rest}")
+        ends = ", ".join(f"rank {rank} {_how(each)}" for rank, each in enumerate(codes) if each and rank != first)
+        rest = f"; then {ends}" if ends else ""
+        self._say(f"rank {first} {_how(code)}{rest}; the errors above name the rank where it began")
         return 128 - code if code < 0 else code
 
     def _end(self, grace: float) -> None:
@@ -184,6 +186,10 @@ class _Group:
         with self._lock:
             sys.stderr.write(f"jointfit run: {text}\n")
             sys.stderr.flush()
+
+
+def _how(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 @contextlib.contextmanager

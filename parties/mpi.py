@@ -85,6 +85,8 @@ class MpiChannel(Channel):
         self._heard: set[int] = set()
         self._printed: set[int] = set()
         self._over = False
+        if MPI.get_vendor()[0] != "Open MPI":  # whose launcher names the process that was killed, but not its rank
+            sys.stderr.write(f"jointfit: rank {self.rank} is process {os.getpid()} on {MPI.Get_processor_name()}\n")
         atexit.register(self._at_exit)
 
     def send(self, to: int, header: bytes, payload: memoryview) -> None:
