@@ -22,7 +22,7 @@ class IntervalFunction:
     """A function that is smooth on [-bound, bound]; below it is ``below[0] + below[1] * x``, above likewise.
 
     ``period`` (a power of two, above 2 * bound) and ``terms`` describe the Fourier series on the interval, to which
-    ``slope * x`` is added. ``error`` bounds the difference from the true function for all x, the encoding left out.
+    ``slope * x`` is added. ``penalty`` keeps the coefficients small when the series is fitted.
     """
 
     exact: Callable[[Tensor], Tensor]
@@ -32,21 +32,23 @@ class IntervalFunction:
     below: tuple[float, float]
     above: tuple[float, float]
     slope: float
-    error: float
+    penalty: float = 1e-6
 
 
 @dataclass(frozen=True)
 class ScaledFunction:
     """A function of y > 0 written as g(z) * factor(k) + offset(k) for y = z * 4^k, z in [1/4, 1).
 
-    ``highest`` is the largest value it takes on the domain, which bounds the precision of the result.
+    ``saturates``: values below the smallest positive number give what that number gives; otherwise they give 0.
     """
 
     exact: Callable[[Tensor], Tensor]
     mantissa: Callable[[Tensor], Tensor]
-    factor: Callable[[int], float]
-    offset: Callable[[int], float]
+    factor: Callable[[float], float]
+    offset: Callable[[float], float]
     terms: int
+    saturates: bool
+    penalty: float = 1e-8
 
 
 def _normal_cdf(x: Tensor) -> Tensor:
@@ -88,28 +90,26 @@ def _mish_gradient(x: Tensor) -> Tensor:
 _ZERO, _ONE, _IDENTITY = (0.0, 0.0), (1.0, 0.0), (0.0, 1.0)
 
 INTERVAL = MappingProxyType({
-    "sigmoid": IntervalFunction(torch.sigmoid, 14.0, 32, 20, _ZERO, _ONE, 0.0, 2e-6),
-    "tanh": IntervalFunction(torch.tanh, 7.0, 16, 20, (-1.0, 0.0), _ONE, 0.0, 3e-6),
-    "erf": IntervalFunction(torch.erf, 4.0, 16, 24, (-1.0, 0.0), _ONE, 0.0, 2e-6),
-    "softplus": IntervalFunction(_softplus, 14.0, 32, 20, _ZERO, _IDENTITY, 0.5, 3e-6),
-    "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 20, _ZERO, _ONE, 0.0, 2e-6),
-    "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 20, _ZERO, _IDENTITY, 0.5, 3e-6),
-    "gelu_gradient": IntervalFunction(
-        lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 20, _ZERO, _ONE, 0.0, 3e-6
-    ),
-    "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 22, _ZERO, _IDENTITY, 0.5, 5e-6),
-    "gelu_tanh_gradient": IntervalFunction(_gelu_tanh_gradient, 5.5, 16, 24, _ZERO, _ONE, 0.0, 5e-6),
-    "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 15.5, 64, 36, _ZERO, _IDENTITY, 0.5, 5e-6),
-    "silu_gradient": IntervalFunction(_silu_gradient, 15.5, 64, 36, _ZERO, _ONE, 0.0, 5e-6),
-    "mish": IntervalFunction(_mish, 15.5, 64, 44, _ZERO, _IDENTITY, 0.5, 5e-6),
-    "mish_gradient": IntervalFunction(_mish_gradient, 15.5, 64, 44, _ZERO, _ONE, 0.0, 5e-6),
+    "sigmoid": IntervalFunction(torch.sigmoid, 14.0, 32, 28, _ZERO, _ONE, 0.0),
+    "tanh": IntervalFunction(torch.tanh, 7.0, 16, 28, (-1.0, 0.0), _ONE, 0.0),
+    "erf": IntervalFunction(torch.erf, 4.0, 16, 14, (-1.0, 0.0), _ONE, 0.0),
+    "softplus": IntervalFunction(_softplus, 14.0, 32, 24, _ZERO, _IDENTITY, 0.5),
+    "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 14, _ZERO, _ONE, 0.0),
+    "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 12, _ZERO, _IDENTITY, 0.5),
+    "gelu_gradient": IntervalFunction(lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 14, _ZERO, _ONE, 0.0),
+    "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 14, _ZERO, _IDENTITY, 0.5),
+    "gelu_tanh_gradient": IntervalFunction(_gelu_tanh_gradient, 5.5, 16, 14, _ZERO, _ONE, 0.0),
+    "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 14.0, 32, 26, _ZERO, _IDENTITY, 0.5),
+    "silu_gradient": IntervalFunction(_silu_gradient, 14.0, 32, 32, _ZERO, _ONE, 0.0),
+    "mish": IntervalFunction(_mish, 14.0, 32, 30, _ZERO, _IDENTITY, 0.5),
+    "mish_gradient": IntervalFunction(_mish_gradient, 14.0, 32, 34, _ZERO, _ONE, 0.0),
 })
 
 SCALED = MappingProxyType({
-    "reciprocal": ScaledFunction(torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 22),
-    "sqrt": ScaledFunction(torch.sqrt, torch.sqrt, lambda k: 2.0**k, lambda k: 0.0, 20),
-    "rsqrt": ScaledFunction(torch.rsqrt, torch.rsqrt, lambda k: 2.0**-k, lambda k: 0.0, 20),
-    "log": ScaledFunction(torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 20),
+    "reciprocal": ScaledFunction(torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 12, True),
+    "sqrt": ScaledFunction(torch.sqrt, torch.sqrt, lambda k: 2.0**k, lambda k: 0.0, 10, False),
+    "rsqrt": ScaledFunction(torch.rsqrt, torch.rsqrt, lambda k: 2.0**-k, lambda k: 0.0, 10, True),
+    "log": ScaledFunction(torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 10, True),
 })
 
 

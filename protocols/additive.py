@@ -1,0 +1,431 @@
+"""`additive`: n parties hold summands modulo 2^64; a dealer without data gives the correlations.
+
+Security model: semi-honest; any n-1 parties together learn nothing, unless they collude with the dealer. The dealer
+sees no opening. Every opened value is covered by a uniform mask that is used for this one value. Sources: Beaver 1991
+(products), Catrina and Saxena 2010 and Escudero et al. 2020 (truncation with shared wrap bit), digit tables after
+Ohata and Nuida 2020. Steps that need several messages stand in files of their own and are delegated to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from parties import ConfigurationError, Party, Role, Seeds, exchange_seeds
+from protocols import bits as bit_steps
+from protocols import compare, products, smooth, sorting, tournament, truncate
+from protocols.additive_share import AdditiveShare, BitForm, derived
+from protocols.base import Bilinear, Protocol, Share, Structural
+from protocols.correlations.dealer import Correlations
+from protocols.form import Form, Mask
+from protocols.ring import uniform
+from protocols.schedule import Opening, Scheduler, Step
+from protocols.wire import open_all, pack_bits, unpack_bits
+
+VIEW_RATIO = 8
+"""A view of an intermediate value that is this many times smaller is opened by itself; an input always as a whole."""
+
+
+def _own(x: Share) -> AdditiveShare:
+    return cast(AdditiveShare, x)
+
+
+class Additive(Protocol):
+    """Additive sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
+
+    name: ClassVar[str] = "additive"
+
+    def __init__(self, party: Party, bits: int = 20, *, planning: bool = False) -> None:
+        """``planning``: count on meta tensors, with a `DryParty`, instead of computing."""
+        if party.dealer is None or party.computing < 2:
+            raise ConfigurationError(
+                f"protocol 'additive' needs two or more computing parties and a dealer; got {party.size} ranks, "
+                f"dealer {'missing' if party.dealer is None else f'on rank {party.dealer}'}"
+            )
+        if not 8 <= bits <= 24:
+            raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
+        self.bits = bits
+        self.party = party
+        self.first = party.rank == 0
+        self.virtual = planning or party.role is Role.DEALER
+        self._seeds: Seeds | None = None if planning else exchange_seeds(party)
+        self.correlations = Correlations(party, self._streams())
+        self.scheduler = Scheduler(self._exchange)
+
+    def _streams(self) -> list[Any]:
+        if self._seeds is None:
+            return []
+        dealer = cast(int, self.party.dealer)
+        ranks = range(self.party.computing) if self.party.role is Role.DEALER else [dealer]
+        return [self._seeds.stream(rank, "correlations", dealer) for rank in ranks]
+
+    def _exchange(self, openings: list[Opening]) -> None:
+        self.correlations.flush()
+        open_all(self.party, openings)
+
+    # ---- for protocol steps ------------------------------------------------------------------------------------
+
+    def open(self, part: Tensor, width: int | None = 8) -> Opening:
+        """Queue an opening of a masked part: ``width`` bytes of each int64 word, or packed bits (None)."""
+        return self.scheduler.queue(Opening(part, width))
+
+    def add_public(self, part: Tensor, value: Tensor) -> Tensor:
+        """Add a public value to a sharing: the first party does."""
+        return part + value if self.first or self.virtual else part
+
+    def make(self, shape: torch.Size, bits: int, step: Step, *, is_bit: bool = False) -> AdditiveShare:
+        """Make a share whose part (or part and form) the step will return."""
+        out = AdditiveShare(shape, bits, is_bit)
+
+        def finish(result: Tensor | tuple[Tensor, Form]) -> None:
+            if isinstance(result, tuple):
+                out.data, out.form = result
+            else:
+                out.data = result
+            if out.data.shape != shape:
+                raise RuntimeError(f"step gave {tuple(out.data.shape)} for a share of {tuple(shape)}")
+            self.scheduler.release(out)  # type: ignore[arg-type]  # a share can be waited for
+
+        self.scheduler.start(step, finish)
+        return out
+
+    def defer(self, shape: torch.Size, bits: int, compute: Callable[[], Share], *, is_bit: bool = False) -> Share:
+        """Make a share that is computed only if somebody uses it."""
+        out = AdditiveShare(shape, bits, is_bit)
+
+        def start() -> None:
+            inner = _own(compute())
+
+            def step() -> Step:
+                yield from self.value(inner)
+                out.origin = derived(inner, lambda f: f, derive_bits=lambda f: f, whole=True)
+                out.form = inner.form
+                out.data = inner.part
+
+            self.scheduler.start(step(), lambda _: self.scheduler.release(out))  # type: ignore[arg-type]
+
+        out.start = start
+        return out
+
+    def value(self, x: AdditiveShare) -> Generator[Any, None, Tensor]:
+        """Step: wait for the part of x."""
+        if x.start is not None:
+            start, x.start = x.start, None
+            start()
+        if not x.ready:
+            yield x
+        return x.part
+
+    def masked(self, x: AdditiveShare) -> Generator[Any, None, Form]:
+        """Step: the form x = public - mask. Opens x, or what x is a view of, unless that was done before.
+
+        Reveals nothing: the mask is uniform and used for this value alone. Cost: 8 bytes an element, one round, once.
+        """
+        yield from self.value(x)
+        if x.clean is None:
+            root = x.known()
+            if root is None:
+                root = x.root()
+                if not root.keep and root.numel > VIEW_RATIO * x.numel:
+                    root = x
+                yield from self.value(root)
+                mask = self.correlations.mask(root.shape)
+                root.opening = self.open(root.part + mask.share)
+                root.facts["mask"] = mask
+            if root.opening is not None:
+                opening = root.opening
+                yield opening
+                if root.clean is None:
+                    root.clean = Form(cast(Tensor, opening.value), [(-1, root.facts.pop("mask"))])
+                    root.opening = root.origin = None
+            if x.clean is None:
+                x.inherit()
+        return cast(Form, x.clean)
+
+    def any_form(self, x: AdditiveShare) -> Generator[Any, None, Form]:
+        """Step: some masked form of x, for elementwise products; opens x if it has none."""
+        yield from self.value(x)
+        if x.form is not None and (x.clean is None or not x.form.terms):
+            return x.form
+        return (yield from self.masked(x))
+
+    def masked_bit(self, b: AdditiveShare) -> Generator[Any, None, BitForm]:
+        """Step: the form b = public xor mask. Cost: one bit an element, one round, once. Reveals nothing."""
+        yield from self.value(b)
+        if b.bit_form is None:
+            root = b.known() or b.root()
+            if root.bit_form is None and root.opening is None:
+                yield from self.value(root)
+                n = root.numel
+                packed = self.correlations.mask([(n + 7) // 8], torch.uint8)
+                flat = pack_bits(root.part.reshape(-1))
+                root.opening = self.open(flat ^ packed.share, None)
+                root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
+            if root.opening is not None:
+                opening = root.opening
+                yield opening
+                if root.bit_form is None:
+                    public = unpack_bits(cast(Tensor, opening.value), root.numel).reshape(root.shape)
+                    root.bit_form = BitForm(public, root.facts.pop("mask"))
+                    root.opening = root.origin = None
+            if b.bit_form is None:
+                b.inherit()
+        return cast(BitForm, b.bit_form)
+
+    # ---- in and out --------------------------------------------------------------------------------------------
+
+    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
+        """No message: the others' parts come from seeds they have in common with the owner, who keeps the rest."""
+        return self._input(value, shape, bits, owner, is_bit=False)
+
+    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
+        return self._input(value, shape, 0, owner, is_bit=True)
+
+    def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
+        if not 0 <= owner < self.party.computing:
+            raise ConfigurationError(f"owner must be a computing party, 0 to {self.party.computing - 1}; got {owner}")
+        out = AdditiveShare(torch.Size(shape), bits, is_bit)
+        out.keep = out.ready = True
+        if self.virtual or self._seeds is None:
+            out.data = torch.empty(shape, dtype=torch.uint8 if is_bit else torch.int64, device="meta")
+            return out
+        rank = self.party.rank
+        if rank != owner:
+            word = uniform(shape, self._seeds.stream(owner, "input", owner))
+            out.data = (word & 1).to(torch.uint8) if is_bit else word
+            return out
+        if value is None or tuple(value.shape) != tuple(shape):
+            raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {value is not None and tuple(value.shape)}")
+        part = value.to(torch.uint8) if is_bit else value.clone()
+        for peer in self.party.peers:
+            word = uniform(shape, self._seeds.stream(peer, "input", owner))
+            part = part ^ (word & 1).to(torch.uint8) if is_bit else part - word
+        out.data = part
+        return out
+
+    def constant(self, value: Tensor, bits: int) -> Share:
+        is_bit = value.dtype == torch.bool
+        value = value.to(torch.uint8 if is_bit else torch.int64)
+        out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
+        public = torch.empty_like(value, device="meta") if self.virtual else value
+        out.data = public if self.first or self.virtual else torch.zeros_like(value)
+        out.ready = True
+        if not is_bit:
+            secret = None if not self.virtual else public if self._seeds is None else torch.zeros_like(value)
+            out.form = Form(public, [])
+            out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
+        return out
+
+    def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
+        """Open x to the receivers, unmasked: they learn the value, and nothing else since parts are re-randomised.
+
+        Cost: one round; 8 bytes an element (a bit: one byte) from every party to every receiver.
+        """
+        own = _own(x if x.is_bit or x.bits <= self.bits + truncate.EXTRA else self.rescale(x, self.bits))
+        self.settle(own)
+        receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
+        if any(not 0 <= rank < self.party.computing for rank in receivers):
+            raise ConfigurationError(f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}")
+        return products.reveal(self, own, receivers)
+
+    def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
+        """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""
+        part = torch.zeros(shape, dtype=torch.uint8 if is_bit else torch.int64)
+        if self._seeds is not None:
+            for peer in self.party.peers:
+                word = uniform(shape, self._seeds.stream(peer, "zero"))
+                if is_bit:
+                    part ^= (word & 1).to(torch.uint8)
+                else:
+                    part += word if self.party.rank < peer else -word
+        return part
+
+    def settle(self, *shares: Share) -> None:
+        for x in shares:
+            own = _own(x)
+            if own.start is not None:
+                start, own.start = own.start, None
+                start()
+            self.scheduler.settle(own)  # type: ignore[arg-type]
+        self.correlations.flush()
+
+    def export(self, x: Share) -> Tensor | None:
+        self.settle(x)
+        return None if self.virtual else _own(x).part.clone()
+
+    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
+        out = AdditiveShare(torch.Size(shape), bits)
+        if self.virtual:
+            out.data = torch.empty(shape, dtype=torch.int64, device="meta")
+        elif part is None or tuple(part.shape) != tuple(shape):
+            raise ConfigurationError(f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}")
+        else:
+            out.data = part
+        out.ready = True
+        return out
+
+    def close(self) -> None:
+        """Send what the dealer has waiting and forget the seeds."""
+        self.correlations.flush()
+        if self._seeds is not None:
+            self._seeds.erase()
+
+    # ---- local -------------------------------------------------------------------------------------------------
+
+    def local(
+        self, inputs: Sequence[AdditiveShare], bits: int, compute: Callable[..., Tensor], *, is_bit: bool = False
+    ) -> AdditiveShare:
+        """Make a share by a function of parts alone, now if they are there."""
+        if all(x.ready for x in inputs):
+            data = compute(*(x.part for x in inputs))
+            out = AdditiveShare(data.shape, bits, is_bit)
+            out.data, out.ready = data, True
+            return out
+        shape = compute(*(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)).shape
+
+        def step() -> Step:
+            for x in inputs:
+                yield from self.value(x)
+            return compute(*(x.part for x in inputs))
+
+        return self.make(shape, bits, step(), is_bit=is_bit)
+
+    def add(self, x: Share, y: Share) -> Share:
+        x, y = truncate.align(self, self._number(x), self._number(y))
+        a, b = _own(x), _own(y)
+        out = self.local([a, b], x.bits, torch.add)
+        if a.clean is not None and b.clean is not None:
+            out.clean = products.add_forms(a.clean, b.clean)
+        return out
+
+    def negate(self, x: Share) -> Share:
+        return self._multiple(self._number(x), -1)
+
+    def _multiple(self, x: Share, factor: int) -> AdditiveShare:
+        own = _own(x)
+        out = self.local([own], x.bits, lambda part: part * factor)
+        out.origin = derived(own, lambda form: form.scaled(factor), whole=True)
+        out.form = own.form.scaled(factor) if own.form is not None else None
+        return out
+
+    def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
+        x = self._number(x)
+        if bits > x.bits:
+            x = self.lift(x, bits)
+        value = value << (x.bits - bits)
+        own = _own(x)
+        shift = torch.empty_like(value, device="meta") if self.virtual else value
+        zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
+        out = self.local([own], x.bits, lambda part: part + zero.to(part.device))
+        if out.shape == x.shape:
+            out.origin = derived(own, lambda form: form.shifted(shift), whole=True)
+            out.form = own.form.shifted(shift) if own.form is not None else None
+        return out
+
+    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
+        return truncate.scale(self, self._number(x), value, bits)
+
+    def shift(self, x: Share, power: int) -> Share:
+        own = _own(self._number(x))
+        if own.bits - power < 0:
+            own = _own(self.lift(own, power))
+        out = self.local([own], own.bits - power, lambda part: part)
+        out.origin = derived(own, lambda form: form, whole=True)
+        out.form = own.form
+        return out
+
+    def lift(self, x: Share, bits: int) -> Share:
+        """Bring x to more fraction bits, exactly: a local multiplication by a power of two."""
+        out = self._multiple(x, 1 << (bits - x.bits))
+        out.bits = bits
+        return out
+
+    def structural(self, x: Share, move: Structural) -> Share:
+        own = _own(x)
+        out = self.local([own], x.bits, move, is_bit=x.is_bit)
+        out.origin = derived(
+            own, lambda form: form.structural(move), derive_bits=lambda form: form.structural(move), whole=True
+        )
+        out.form = own.form.structural(move) if own.form is not None else None
+        return out
+
+    def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
+        if all(x.is_bit for x in shares):
+            return self.local([_own(x) for x in shares], 0, lambda *parts: move(list(parts)), is_bit=True)
+        numbers = truncate.align(self, *(self._number(x) for x in shares))
+        own = [_own(x) for x in numbers]
+        out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
+        if all(x.clean is not None and x.clean.clean for x in own):
+            out.clean = products.join_forms([cast(Form, x.clean) for x in own], move)
+        return out
+
+    def linear(self, x: Share, function: Callable[[Tensor], Tensor]) -> Share:
+        own = _own(self._number(x))
+        out = self.local([own], own.bits, function)
+        out.origin = derived(own, lambda form: products.linear_form(form, function), whole=False)
+        return out
+
+    def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
+        own, value, bits = truncate.fit(self, self._number(x), value, bits)
+        public = torch.empty_like(value, device="meta") if self.virtual else value
+        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
+
+    def _number(self, x: Share) -> Share:
+        return self.integer(x) if x.is_bit else x
+
+    # ---- steps with messages -----------------------------------------------------------------------------------
+
+    def multiply(self, x: Share, y: Share) -> Share:
+        return products.multiply(self, self._number(x), self._number(y))
+
+    def product(self, x: Share, y: Share, op: Bilinear) -> Share:
+        return products.product(self, self._number(x), self._number(y), op)
+
+    def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
+        return truncate.rescale(self, self._number(x), bits, faithful=faithful)
+
+    def negative(self, x: Share) -> Share:
+        return compare.negative(self, _own(self._number(x)))
+
+    def zero(self, x: Share) -> Share:
+        return compare.zero(self, _own(self._number(x)))
+
+    def invert(self, b: Share) -> Share:
+        return bit_steps.invert(self, _own(b))
+
+    def both(self, b: Share, c: Share) -> Share:
+        return bit_steps.both(self, _own(b), _own(c))
+
+    def differ(self, b: Share, c: Share) -> Share:
+        return bit_steps.differ(self, _own(b), _own(c))
+
+    def integer(self, b: Share) -> Share:
+        return bit_steps.integer(self, _own(b)) if b.is_bit else b
+
+    def gate(self, b: Share, x: Share) -> Share:
+        return self.multiply(b, x)
+
+    def exp(self, x: Share) -> Share:
+        return smooth.exp(self, self._number(x))
+
+    def scaled(self, x: Share, function: str) -> Share:
+        return smooth.scaled(self, self._number(x), function)
+
+    def periodic(self, x: Share, function: str) -> Share:
+        return smooth.periodic(self, self._number(x), function)
+
+    def interval(self, x: Share, function: str) -> Share:
+        return smooth.interval(self, self._number(x), function)
+
+    def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
+        return tournament.maximum(self, self._number(x), dim)
+
+    def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
+        return sorting.sort(self, self._number(x), dim, descending=descending)
+
+    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
+        """Return a fresh uniform mask."""
+        return self.correlations.mask(shape, dtype)

@@ -1,0 +1,125 @@
+"""Shares of the additive protocol: a value that may still be on its way, and how its masked form comes about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from protocols.base import Share
+from protocols.form import Form, Mask
+from protocols.schedule import Opening, Task
+
+DEPTH = 32
+"""How many derivations a share remembers; beyond that its value is opened afresh."""
+
+
+@dataclass(frozen=True)
+class BitForm:
+    """A bit as public xor mask: ``public`` is 0/1 in uint8, ``mask`` is shared by exclusive or."""
+
+    public: Tensor
+    mask: Mask
+
+    def structural(self, move: Callable[[Tensor], Tensor]) -> BitForm:
+        """Move the elements."""
+        return BitForm(move(self.public), self.mask.map(move))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a share came from another by a public linear map, so that its masked form does too.
+
+    ``whole`` is true where opening the parent costs about what opening the share would, and serves its other views
+    too: the parent is then opened instead of the share.
+    """
+
+    parent: AdditiveShare
+    derive: Callable[[Form], Form]
+    derive_bits: Callable[[BitForm], BitForm] | None
+    whole: bool
+    depth: int
+
+
+class AdditiveShare(Share):
+    """One party's part of a secret: additive modulo 2^64 (int64), or by exclusive or (uint8 zeros and ones).
+
+    Inner tensors: ``data`` (shape of the share; meta on dealer and planner; None until ``ready``). ``clean`` is the
+    form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
+    holds a computation that is run only if somebody uses the share.
+    """
+
+    __slots__ = ("bit_form", "clean", "data", "form", "keep", "opening", "origin", "ready", "start", "waiters")
+
+    def __init__(self, shape: torch.Size, bits: int, is_bit: bool = False) -> None:
+        super().__init__(shape, bits, is_bit)
+        self.data: Tensor | None = None
+        self.ready = False
+        self.waiters: list[Task] = []
+        self.clean: Form | None = None
+        self.form: Form | None = None
+        self.bit_form: BitForm | None = None
+        self.opening: Opening | None = None
+        self.origin: Origin | None = None
+        self.start: Callable[[], None] | None = None
+        self.keep = False
+
+    @property
+    def part(self) -> Tensor:
+        """This rank's part; only for shares that are ready."""
+        if self.data is None:
+            raise RuntimeError(f"{self!r} has no value yet: a protocol step did not wait for it")
+        return self.data
+
+    def known(self) -> AdditiveShare | None:
+        """Return the nearest ancestor (or self) whose masked form is known or on its way, if there is one."""
+        share: AdditiveShare | None = self
+        while share is not None:
+            if share.clean is not None or share.bit_form is not None or share.opening is not None:
+                return share
+            share = share.origin.parent if share.origin is not None else None
+        return None
+
+    def root(self) -> AdditiveShare:
+        """Return the ancestor to open so that this share and its sisters are open."""
+        share = self
+        while share.origin is not None and share.origin.whole:
+            share = share.origin.parent
+        return share
+
+    def inherit(self) -> None:
+        """Derive the masked form from the nearest ancestor that has one."""
+        chain: list[AdditiveShare] = []
+        share = self
+        while share.clean is None and share.bit_form is None:
+            if share.origin is None:
+                raise RuntimeError(f"{self!r} has no ancestor in masked form")
+            chain.append(share)
+            share = share.origin.parent
+        for child in reversed(chain):
+            origin = cast(Origin, child.origin)
+            if child.is_bit:
+                if origin.parent.bit_form is None or origin.derive_bits is None:
+                    raise RuntimeError(f"{child!r} cannot inherit from {origin.parent!r}")
+                child.bit_form = origin.derive_bits(origin.parent.bit_form)
+            else:
+                if origin.parent.clean is None:
+                    raise RuntimeError(f"{child!r} cannot inherit from {origin.parent!r}")
+                child.clean = origin.derive(origin.parent.clean)
+            child.origin = None
+            child.opening = None
+
+
+def derived(
+    parent: AdditiveShare,
+    derive: Callable[[Form], Form],
+    *,
+    derive_bits: Callable[[BitForm], BitForm] | None = None,
+    whole: bool,
+) -> Origin | None:
+    """Note an origin, unless the chain is too long to remember."""
+    depth = parent.origin.depth + 1 if parent.origin is not None else 0
+    return Origin(parent, derive, derive_bits, whole, depth) if depth < DEPTH else None

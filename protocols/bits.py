@@ -1,0 +1,87 @@
+"""Secret truth values: logic on them, and their arithmetic form."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols.additive_share import BitForm, derived
+from protocols.base import Share
+from protocols.correlations.dealer import Output
+from protocols.form import Form, Mask
+from protocols.products import combine_masks
+from protocols.wire import pack_bits, unpack_bits
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive, AdditiveShare
+
+
+def invert(p: Additive, b: AdditiveShare) -> Share:
+    """Not b. No message."""
+    flip = 1 if p.first or p.virtual else 0
+    out = p.local([b], 0, lambda part: part ^ flip, is_bit=True)
+    out.origin = derived(b, lambda form: form, derive_bits=lambda f: BitForm(f.public ^ 1, f.mask), whole=True)
+    return out
+
+
+def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
+    """b xor c. No message."""
+    out = p.local([b, c], 0, lambda x, y: x ^ y, is_bit=True)
+    if b.bit_form is not None and c.bit_form is not None:
+        mask = combine_masks([b.bit_form.mask, c.bit_form.mask], lambda x, y: x ^ y)
+        out.bit_form = BitForm(b.bit_form.public ^ c.bit_form.public, mask)
+    return out
+
+
+def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
+    """b and c. Cost: one bit an element for each operand not opened before, one round; offline one bit."""
+    shape = torch.broadcast_shapes(b.shape, c.shape)
+
+    def step() -> Generator[Any, None, Tensor]:
+        yield from p.value(b)
+        yield from p.value(c)
+        p.scheduler.start(_prefetch(p, c), lambda _: None)
+        left = yield from p.masked_bit(b)
+        right = yield from p.masked_bit(c)
+        packed = Output(((shape.numel() + 7) // 8,), torch.uint8)
+        (dealt,) = p.correlations.deal(
+            [left.mask, right.mask], [packed], lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))]
+        )
+        crossed = unpack_bits(dealt.share, shape.numel()).reshape(shape)
+        return (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed
+
+    return p.make(shape, 0, step(), is_bit=True)
+
+
+def _prefetch(p: Additive, b: AdditiveShare) -> Generator[Any, None, None]:
+    yield from p.masked_bit(b)
+
+
+def integer(p: Additive, b: AdditiveShare) -> Share:
+    """Return b as the number 0 or 1.
+
+    b = e + (1 - 2 e) m for the opened e = b xor m: the arithmetic share of m is dealt. The form stays known, so a
+    product with an opened value sends nothing more. Cost: one bit an element, one round, once; offline 8 bytes.
+    """
+    if "integer" not in b.facts:
+
+        def step() -> Generator[Any, None, tuple[Tensor, Form]]:
+            form = yield from p.masked_bit(b)
+            mask = arithmetic(p, form.mask)
+            public = form.public.to(torch.int64)
+            sign = 1 - 2 * public
+            return p.add_public(sign * mask.share, public), Form(public, [(sign, mask)])
+
+        b.facts["integer"] = p.make(b.shape, 0, step())
+    return cast(Share, b.facts["integer"])
+
+
+def arithmetic(p: Additive, mask: Mask) -> Mask:
+    """Return the additive sharing of a mask bit, dealt once."""
+    if "arithmetic" not in mask.facts:
+        (dealt,) = p.correlations.deal([mask], [Output(tuple(mask.share.shape))], lambda m: [m.to(torch.int64)])
+        mask.facts["arithmetic"] = dealt
+    return cast(Mask, mask.facts["arithmetic"])

@@ -1,0 +1,157 @@
+"""Correlations from a dealer: a rank that holds no data and sends functions of masks it knows.
+
+The dealer shares one seed with every computing party. A mask is the sum of what the parties expand from their seeds
+and costs no message. A function of masks costs its size once: every party but the last expands its part, the last
+receives the difference from the dealer. The same call does the right thing in each role:
+
+- a computing party expands or receives its part;
+- the dealer computes the value from the masks and sends the correction, gathered into one message a round;
+- the planner has no seeds and counts bytes on meta tensors.
+
+Security: semi-honest parties and dealer; the dealer must not collude with any party. Whoever holds all seeds (the
+dealer) can unmask every opening it sees; it sees none. Source: Beaver 1991; seed compression as in Boyle et al. 2018
+(section 1), for correlations that need no programmability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from parties import Party, Role, WireError
+from parties.prg import Generator
+from protocols.form import Mask
+
+FLUSH = 1 << 20
+"""The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
+
+LIMIT = 1 << 32
+"""Largest message of corrections that a party accepts, in bytes."""
+
+Deal = Callable[..., Sequence[Tensor]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Shape and type of one dealt value. int64 is shared by addition, every other type by exclusive or."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.int64
+
+    @property
+    def additive(self) -> bool:
+        """Whether parts are added rather than xored."""
+        return self.dtype == torch.int64
+
+    @property
+    def bytes(self) -> int:
+        """Size of the value."""
+        return torch.Size(self.shape).numel() * self.dtype.itemsize
+
+
+def _expand(output: Output, stream: Generator) -> Tensor:
+    value = torch.empty(output.shape, dtype=output.dtype)
+    if value.numel():
+        stream.fill(memoryview(value.reshape(-1).numpy()).cast("B"))
+    return value
+
+
+def _meta(output: Output) -> Tensor:
+    return torch.empty(output.shape, dtype=output.dtype, device="meta")
+
+
+class Correlations:
+    """The stream of correlations of one session, seen from one rank. Calls are made in the same order everywhere."""
+
+    def __init__(self, party: Party, streams: Sequence[Generator]) -> None:
+        """``streams``: the dealer's with each party in order of rank; a party's one with the dealer; none: planner."""
+        self._party = party
+        self._streams = list(streams)
+        self._is_dealer = party.role is Role.DEALER
+        self._is_last = party.rank == party.computing - 1 and not self._is_dealer
+        self._waiting: list[memoryview] = []
+        self._waiting_bytes = 0
+        self._buffer = memoryview(b"")
+        self.offline_bytes = 0
+
+    @property
+    def planning(self) -> bool:
+        """Whether this rank only counts."""
+        return not self._streams
+
+    # ---- what protocol steps ask for ---------------------------------------------------------------------------
+
+    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
+        """Return a fresh uniform mask. No message."""
+        output = Output(tuple(shape), dtype)
+        if self.planning:
+            return Mask(_meta(output), _meta(output))
+        if not self._is_dealer:
+            return Mask(_expand(output, self._streams[0]), None)
+        return Mask(_meta(output), self._combine(output, self._streams))
+
+    def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> list[Mask]:
+        """Share function(*masks): one value for each output.
+
+        Cost: the outputs' bytes once, from the dealer to the last party, offline.
+        """
+        self.offline_bytes += sum(output.bytes for output in outputs)
+        if self.planning:
+            return [Mask(_meta(output), _meta(output)) for output in outputs]
+        if not self._is_dealer:
+            take = self._receive if self._is_last else self._own
+            return [Mask(take(output), None) for output in outputs]
+        values = function(*(mask.secret for mask in masks))
+        return [self._send(value, output) for value, output in zip(values, outputs, strict=True)]
+
+    def flush(self) -> None:
+        """Send what the dealer has waiting. Called at the end of every round, on every rank."""
+        if self._waiting:
+            self._party.send(self._party.computing - 1, b"".join(self._waiting), "correlations")
+            self._waiting.clear()
+            self._waiting_bytes = 0
+
+    # ---- the roles ---------------------------------------------------------------------------------------------
+
+    def _combine(self, output: Output, streams: Sequence[Generator]) -> Tensor:
+        total = _expand(output, streams[0])
+        for stream in streams[1:]:
+            part = _expand(output, stream)
+            total = total.add_(part) if output.additive else total.bitwise_xor_(part)
+        return total
+
+    def _send(self, value: Tensor, output: Output) -> Mask:
+        if tuple(value.shape) != output.shape or value.dtype != output.dtype:
+            raise TypeError(f"dealt {value.dtype} {tuple(value.shape)}, declared {output.dtype} {output.shape}")
+        others = self._combine(output, self._streams[:-1])
+        correction = value - others if output.additive else value ^ others
+        if correction.numel():
+            self._waiting.append(memoryview(correction.contiguous().reshape(-1).numpy()).cast("B"))
+            self._waiting_bytes += output.bytes
+            if self._waiting_bytes >= FLUSH:
+                self.flush()
+        return Mask(_meta(output), value)
+
+    def _own(self, output: Output) -> Tensor:
+        return _expand(output, self._streams[0])
+
+    def _receive(self, output: Output) -> Tensor:
+        value = torch.empty(output.shape, dtype=output.dtype)
+        if not value.numel():
+            return value
+        target = memoryview(value.reshape(-1).numpy()).cast("B")
+        done = 0
+        while done < output.bytes:
+            if not self._buffer:
+                dealer = self._party.dealer
+                if dealer is None:
+                    raise WireError("correlations are wanted but the session has no dealer")
+                self._buffer = self._party.receive(dealer, "correlations", limit=LIMIT).toreadonly()
+            step = min(len(self._buffer), output.bytes - done)
+            target[done : done + step] = self._buffer[:step]
+            self._buffer = self._buffer[step:]
+            done += step
+        return value

@@ -1,0 +1,63 @@
+"""Make series.json: `python -m protocols.fit`. Fits the Fourier coefficients of all functions, and prints the errors.
+
+Coefficients are fitted by least squares on the interval alone, with a small penalty that keeps them small, and
+rounded to multiples of 2^-30. The file is part of the package, so that all machines use the same integers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from protocols.fourier import COEFFICIENT_BITS
+from protocols.functions import INTERVAL, SCALED
+
+Series = dict[str, list[int]]
+POINTS = 4000
+
+
+def fit(
+    function: Callable[[torch.Tensor], torch.Tensor], low: float, high: float, period: float, terms: int, penalty: float
+) -> tuple[Series, float]:
+    """Fit a series of the period on [low, high]; returns integers (units of 2^-30) and the largest error."""
+    nodes = np.cos(np.pi * (np.arange(POINTS) + 0.5) / POINTS)
+    x = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+    angle = 2.0 * np.pi * np.outer(x, np.arange(terms + 1)) / period
+    basis = np.concatenate([np.cos(angle), np.sin(angle[:, 1:])], 1)
+    target = function(torch.from_numpy(x)).numpy()
+    rows = np.concatenate([basis, penalty * math.sqrt(POINTS) * np.eye(basis.shape[1])])
+    solution = np.linalg.lstsq(rows, np.concatenate([target, np.zeros(basis.shape[1])]), rcond=None)[0]
+    units = np.round(solution * 2.0**COEFFICIENT_BITS)
+    error = float(np.abs(basis @ (units * 2.0**-COEFFICIENT_BITS) - target).max())
+    cosines, sines = units[: terms + 1], units[terms + 1 :]
+    return {"cos": [int(v) for v in cosines], "sin": [0, *(int(v) for v in sines)]}, error
+
+
+def tables() -> dict[str, tuple[Series, float]]:
+    """Return all series with their errors."""
+    unit = 1 << COEFFICIENT_BITS
+    out: dict[str, tuple[Series, float]] = {
+        "sin": ({"cos": [0, 0], "sin": [0, unit]}, 0.0),
+        "cos": ({"cos": [0, unit], "sin": [0, 0]}, 0.0),
+    }
+    for name, f in INTERVAL.items():
+        out[name] = fit(lambda x, f=f: f.exact(x) - f.slope * x, -f.bound, f.bound, f.period, f.terms, f.penalty)  # type: ignore[misc]
+    for name, g in SCALED.items():
+        out[name] = fit(g.mantissa, 0.25, 1.0, 2.0, g.terms, g.penalty)
+    return out
+
+
+if __name__ == "__main__":
+    made = tables()
+    for name, (series, error) in made.items():
+        largest = max(map(abs, series["cos"] + series["sin"])) / 2.0**COEFFICIENT_BITS
+        sys.stdout.write(f"{name:20s} terms {len(series['cos']) - 1:3d}  error {error:.1e}  largest {largest:.2f}\n")
+    target = Path(__file__).with_name("series.json")
+    lines = [f"{json.dumps(name)}: {json.dumps(series)}" for name, (series, _) in made.items()]
+    target.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

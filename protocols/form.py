@@ -1,0 +1,66 @@
+"""Masks and masked forms: what is public about a secret after it was opened under a mask.
+
+A masked form writes a secret as public values and masks that the dealer knows, x = P + sum of Q_i * m_i. Once x is
+in this form it takes part in any number of products without being opened again: the correlation asked for is the
+product of masks that exist already. A mask covers one value only, ever; views of the value use views of the mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass
+class Mask:
+    """Correlated randomness: ``share`` is this rank's part (meta on dealer and planner); ``secret`` the dealer's value.
+
+    ``secret`` is None at a computing party and a meta tensor at the planner. ``facts`` caches correlations that
+    depend on this mask alone (digit tables, shifted parts), so that each is dealt once.
+    """
+
+    share: Tensor
+    secret: Tensor | None
+    facts: dict[Any, Any] = field(default_factory=dict)
+
+    def map(self, move: Callable[[Tensor], Tensor]) -> Mask:
+        """Apply a linear map to the mask: the same map on the share and on the dealer's value."""
+        return Mask(move(self.share), None if self.secret is None else move(self.secret))
+
+
+@dataclass
+class Form:
+    """x = public + sum of factor * mask; factors are public tensors, or the integers 1 and -1."""
+
+    public: Tensor
+    terms: list[tuple[Tensor | int, Mask]]
+
+    @property
+    def clean(self) -> bool:
+        """Whether x = public - mask for one uniform mask: what matrix products and comparisons need."""
+        return len(self.terms) == 1 and isinstance(self.terms[0][0], int) and self.terms[0][0] == -1
+
+    @property
+    def mask(self) -> Mask:
+        """The mask of a clean form."""
+        return self.terms[0][1]
+
+    def structural(self, move: Callable[[Tensor], Tensor]) -> Form:
+        """Move the elements of x."""
+        return Form(
+            move(self.public),
+            [(factor if isinstance(factor, int) else move(factor), mask.map(move)) for factor, mask in self.terms],
+        )
+
+    def scaled(self, factor: int) -> Form:
+        """Factor * x for a public integer; a clean form stays clean."""
+        if self.clean:
+            return Form(self.public * factor, [(-1, self.mask.map(lambda m: m * factor))])
+        return Form(self.public * factor, [(q * factor, mask) for q, mask in self.terms])
+
+    def shifted(self, constant: Tensor) -> Form:
+        """x + constant for a public tensor that broadcasts to x; the masks are the same."""
+        return Form(self.public + constant, self.terms)

@@ -1,0 +1,121 @@
+"""Fourier series of a secret from one masked opening of its phase.
+
+For c = x + r opened modulo the period, cos j(c - r) and sin j(c - r) are linear in shares of cos jr and sin jr, which
+the dealer gives. A series of any length then costs one opening. Inside an interval it gives any smooth function: the
+coefficients (series.json, made by `python -m protocols.fit`) are fitted on the interval alone, the period is longer.
+Security: the mask is uniform modulo the period. Public factors are computed from IEEE additions and
+multiplications only, so every machine gets the same integers. Source: the phase idea as in Kelkar et al. 2022
+(Poisson regression, section 3) for exponentials and Ghavamipour et al. 2023 for Fourier series.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator, Iterator
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols.correlations.dealer import Output
+from protocols.form import Mask
+from protocols.ring import shift_right
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive
+
+PRECISION = 20
+"""Fraction bits of the dealt harmonics and of the public factors; a series has twice as many."""
+
+COEFFICIENT_BITS = 30
+
+
+@lru_cache(maxsize=1)
+def _series() -> dict[str, dict[str, list[int]]]:
+    return cast("dict[str, dict[str, list[int]]]", json.loads((files("protocols") / "series.json").read_text("utf-8")))
+
+
+def coefficients(name: str) -> tuple[list[float], list[float]]:
+    """Return cosine coefficients 0 to J and sine coefficients 0 to J of a function, multiples of 2^-30."""
+    table = _series()[name]
+    unit = 2.0**-COEFFICIENT_BITS
+    return [c * unit for c in table["cos"]], [c * unit for c in table["sin"]]
+
+
+def _polynomial(x: Tensor, constants: list[float]) -> Tensor:
+    value = torch.full_like(x, constants[-1])
+    for constant in reversed(constants[:-1]):
+        value = (value * x) + constant
+    return value
+
+
+_TURN = 2.0 * math.pi
+_COS = [(-1) ** k * _TURN ** (2 * k) / math.factorial(2 * k) for k in range(10)]
+_SIN = [(-1) ** k * _TURN ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(10)]
+
+
+def _circle(phase: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of int64 phases in units of 2^-64 turns, by IEEE operations that every machine rounds alike."""
+    turn = shift_right(phase, 11).to(torch.float64) * 2.0**-53
+    quarter = torch.floor((turn * 4.0) + 0.5)
+    rest = turn - (quarter * 0.25)
+    square = rest * rest
+    cosine, sine = _polynomial(square, _COS), _polynomial(square, _SIN) * rest
+    which = quarter.to(torch.int64) & 3
+    swap, minus_cos, minus_sin = (which & 1) == 1, (which == 1) | (which == 2), which >= 2
+    c = torch.where(swap, sine, cosine)
+    s = torch.where(swap, cosine, sine)
+    return torch.where(minus_cos, -c, c), torch.where(minus_sin, -s, s)
+
+
+def harmonics(phase: Tensor, terms: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence."""
+    cosine, sine = _circle(phase)
+    double = cosine + cosine
+    last_c, last_s = torch.ones_like(cosine), torch.zeros_like(sine)
+    for _ in range(terms):
+        yield cosine, sine
+        next_c, next_s = (double * cosine) - last_c, (double * sine) - last_s
+        last_c, last_s, cosine, sine = cosine, sine, next_c, next_s
+
+
+def _fixed(x: Tensor) -> Tensor:
+    return torch.round(x * 2.0**PRECISION).to(torch.int64)
+
+
+def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
+    """Return the part of the series at phase public - mask (units of 2^-64 turns), with 2 * PRECISION fraction bits.
+
+    No message. Offline 16 bytes for every harmonic (of a function with sines only or cosines only, too).
+    """
+    cosines, sines = coefficients(name)
+    terms = len(cosines) - 1
+
+    def deal(r: Tensor) -> list[Tensor]:
+        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64)
+        for j, (c, s) in enumerate(harmonics(r, terms)):
+            out[j, 0], out[j, 1] = _fixed(c), _fixed(s)
+        return [out]
+
+    (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
+    constant = round(cosines[0] * 4.0**PRECISION)
+    part = torch.zeros_like(public) + (constant if p.first else 0)
+    for j, (c, s) in enumerate(harmonics(public, terms)):
+        a, b = cosines[j + 1], sines[j + 1]
+        part = part + _fixed((c * a) + (s * b)) * dealt.share[j, 0]
+        part = part + _fixed((s * a) - (c * b)) * dealt.share[j, 1]
+    return part
+
+
+def open_phase(p: Additive, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:
+    """Step: open the top 32 bits of a shared phase under a mask; (public, mask) in units of 2^-64 turns.
+
+    Every party drops its low bits itself, which costs up to n units of 2^-32 turns. Cost: 4 bytes, one round.
+    """
+    mask = p.mask(phase.shape)
+    opening = p.open(shift_right(phase, 32) + mask.share, 4)
+    yield opening
+    return cast(Tensor, opening.value) << 32, mask.map(lambda r: r << 32)

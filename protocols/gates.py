@@ -1,0 +1,136 @@
+"""Trees of multi-input ANDs on packed shared bits: up to four inputs in one round.
+
+Inputs are opened under masks; the dealer shares every product of mask bits that is needed. Then
+AND(x_i) = XOR over subsets T of (product of public X_i, i not in T) and [product of masks m_i, i in T].
+Source: Ohata and Nuida 2020 (multi-fan-in gates). Bits are packed eight to a byte along the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import lru_cache
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols.correlations.dealer import Output
+from protocols.schedule import Awaitable
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive
+
+FAN = 4
+
+
+@lru_cache(maxsize=64)
+def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[list[tuple[int, ...]], Tensor, Tensor]:
+    """Return the mask products to deal, and for each term its inputs and where each subset's product stands in the bank.
+
+    The bank holds: nothing (zero), the constant one, the masks, the dealt products. A term with fewer inputs than
+    FAN is filled up with an input that is one and has no mask.
+    """
+    products = sorted({t for term in terms for size in range(2, len(term) + 1) for t in combinations(term, size)})
+    where = {(): 1, **{(i,): 2 + i for i in range(inputs)}, **{t: 2 + inputs + k for k, t in enumerate(products)}}
+    places = torch.zeros(len(terms), 1 << FAN, dtype=torch.int64)
+    chosen = torch.full((len(terms), FAN), inputs, dtype=torch.int64)
+    for row, term in enumerate(terms):
+        chosen[row, : len(term)] = torch.tensor(term)
+        for subset in range(1 << len(term)):
+            places[row, subset] = where[tuple(term[i] for i in range(len(term)) if subset >> i & 1)]
+    return products, chosen, places
+
+
+def conjunctions(
+    p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
+) -> Generator[Any, None, Tensor]:
+    """Step: the AND of each term's inputs. ``inputs`` (k, ..., bytes) are XOR parts; returns (len(terms), ..., bytes).
+
+    Cost: the bits of the inputs, one round; offline a bit for every product of masks.
+    """
+    products, chosen, places = _plan(terms, inputs.shape[0])
+    mask = p.mask(inputs.shape, torch.uint8)
+
+    def multiply(m: Tensor) -> list[Tensor]:
+        out = torch.empty((len(products), *m.shape[1:]), dtype=torch.uint8)
+        for row, product in enumerate(products):
+            torch.bitwise_and(m[product[0]], m[product[1]], out=out[row])
+            for factor in product[2:]:
+                out[row] &= m[factor]
+        return [out]
+
+    opening = p.open(inputs ^ mask.share, None)
+    (dealt,) = p.correlations.deal([mask], [Output((len(products), *inputs.shape[1:]), torch.uint8)], multiply)
+    yield opening
+    public = cast(Tensor, opening.value)
+    one = torch.full_like(public[:1], 255)
+    bank = torch.cat([torch.zeros_like(one), one if p.first or p.virtual else torch.zeros_like(one), mask.share, dealt.share])
+    known = torch.cat([public, one])[chosen]
+    weight = torch.full_like(known[:, :1], 255)
+    for i in range(FAN):
+        weight = torch.cat([weight & known[:, i : i + 1], weight], 1)
+    value = weight & bank[places]
+    while value.shape[1] > 1:
+        half = value.shape[1] // 2
+        value = value[:, :half] ^ value[:, half:]
+    return value[:, 0]
+
+
+def _node(
+    p: Additive, less: Tensor, equal: Tensor, *, last: bool
+) -> Generator[Any, None, tuple[Tensor, Tensor]]:
+    """Step: join digits (fan, ...), most significant first, into one 'less' and one 'equal' (not for the last node)."""
+    fan = less.shape[0]
+    equals = fan - 1 if last else fan
+    terms = [(*range(j), equals + j - 1) for j in range(1, fan)]
+    if not last:
+        terms.append(tuple(range(fan)))
+    out = yield from conjunctions(p, torch.cat([equal[:equals], less[1:]]), tuple(terms))
+    result = less[0]
+    for j in range(fan - 1):
+        result = result ^ out[j]
+    return result, out[-1]
+
+
+def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None, Tensor]:
+    """Step: [a < b] from digitwise 'less' and 'equal' (digits, ..., bytes), most significant digit first."""
+    while less.shape[0] > FAN:
+        odd = less.shape[0] % FAN
+        groups = less.shape[0] // FAN
+        short: list[Tensor] = []
+        if odd > 1:
+            # The ragged group at the top runs beside the full ones, in the same round.
+            holder: list[tuple[Tensor, Tensor]] = []
+            done = Awaitable()
+
+            def keep(result: tuple[Tensor, Tensor], holder: list[Any] = holder, done: Awaitable = done) -> None:
+                holder.append(result)
+                p.scheduler.release(done)  # type: ignore[arg-type]
+
+            p.scheduler.start(_node(p, less[:odd], equal[:odd], last=False), keep)
+        elif odd:
+            short = [less[:1], equal[:1]]
+        tail = (groups, FAN, *less.shape[1:])
+        inner_less = less[odd:].reshape(tail).transpose(0, 1)
+        inner_equal = equal[odd:].reshape(tail).transpose(0, 1)
+        joined_less, joined_equal = yield from _node(p, inner_less, inner_equal, last=False)
+        if odd > 1:
+            if not done.ready:
+                yield done
+            short = [holder[0][0].unsqueeze(0), holder[0][1].unsqueeze(0)]
+        less = torch.cat([short[0], joined_less]) if short else joined_less
+        equal = torch.cat([short[1], joined_equal]) if short else joined_equal
+    if less.shape[0] == 1:
+        return less[0]
+    result, _ = yield from _node(p, less, equal, last=True)
+    return result
+
+
+def join_equal(p: Additive, equal: Tensor) -> Generator[Any, None, Tensor]:
+    """Step: AND over the first axis (a power of FAN of them)."""
+    while equal.shape[0] > 1:
+        grouped = equal.reshape(equal.shape[0] // FAN, FAN, *equal.shape[1:]).transpose(0, 1)
+        out = yield from conjunctions(p, grouped, (tuple(range(FAN)),))
+        equal = out[0]
+    return equal[0]

@@ -1,0 +1,153 @@
+"""Products on masked forms: one routine for elementwise products, one for every other bilinear operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols.base import Bilinear, Share
+from protocols.correlations.dealer import Output
+from protocols.form import Form, Mask
+from protocols.truncate import operands
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive, AdditiveShare
+
+
+def multiply(p: Additive, x: Share, y: Share) -> Share:
+    """x * y elementwise, with x.bits + y.bits fraction bits.
+
+    Cost: 8 bytes an element and one round for each operand that is not in masked form yet, both in the same round;
+    nothing where both are. Offline 8 bytes an element for every pair of mask terms (one for opened values; a
+    truncated value has two terms, a bit one). Security: masked openings only. Source: Beaver 1991; the form with the
+    opened operand's own share needs two local products instead of three.
+    """
+    x, y = operands(p, x, y)
+    a, b = cast("AdditiveShare", x), cast("AdditiveShare", y)
+    if a.form is None and b.form is not None:
+        a, b = b, a
+    shape = torch.broadcast_shapes(x.shape, y.shape)
+    return p.make(shape, x.bits + y.bits, _multiply(p, a, b, shape))
+
+
+def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
+    yield from p.value(x)
+    yield from p.value(y)
+    queue_both(p, x, y)
+    left = yield from p.any_form(x)
+    right = yield from p.any_form(y)
+    # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
+    total = left.public * y.part
+    for factor, mask in left.terms:
+        term = mask.share * right.public
+        for other_factor, other in right.terms:
+            (dealt,) = p.correlations.deal(
+                [mask, other],
+                [Output(tuple(torch.broadcast_shapes(mask.share.shape, other.share.shape)))],
+                lambda m, o: [m * o],
+            )
+            term = term + dealt.share * other_factor
+        total = total + term * factor
+    return total.expand(shape) if total.shape != shape else total
+
+
+def queue_both(p: Additive, x: AdditiveShare, y: AdditiveShare) -> None:
+    """Have y opened in the same round as x, if it will be."""
+    if y.clean is None and y.form is None and y is not x:
+        p.scheduler.start(_prefetch(p, y), lambda _: None)
+
+
+def _prefetch(p: Additive, x: AdditiveShare) -> Generator[Any, None, None]:
+    yield from p.masked(x)
+
+
+def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
+    """op(x, y) for a matrix product, a convolution or one of their gradients; x.bits + y.bits fraction bits.
+
+    Cost: 8 bytes an element and one round for each operand that was not opened before; offline the size of the
+    result. Security: masked openings only. Source: Beaver 1991, matrix form Mohassel and Zhang 2017 (section 4.1).
+    """
+    x, y = operands(p, x, y)
+    a, b = cast("AdditiveShare", x), cast("AdditiveShare", y)
+    shape = op.apply(_meta(x.shape), _meta(y.shape)).shape
+
+    def step() -> Generator[Any, None, Tensor]:
+        yield from p.value(a)
+        yield from p.value(b)
+        if b.clean is None and b is not a:
+            p.scheduler.start(_prefetch(p, b), lambda _: None)
+        left = yield from p.masked(a)
+        right = yield from p.masked(b)
+        (dealt,) = p.correlations.deal(
+            [left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()]
+        )
+        return op.apply(left.public, b.part) - op.apply(left.mask.share, right.public) + dealt.share
+
+    return p.make(shape, x.bits + y.bits, step())
+
+
+def _meta(shape: Sequence[int]) -> Tensor:
+    return torch.empty(tuple(shape), dtype=torch.int64, device="meta")
+
+
+# ---- forms of sums and joins ---------------------------------------------------------------------------------------
+
+
+def combine_masks(masks: Sequence[Mask], function: Callable[..., Tensor]) -> Mask:
+    """Apply one linear map to several masks."""
+    secrets = [mask.secret for mask in masks]
+    known = None if any(secret is None for secret in secrets) else function(*secrets)
+    return Mask(function(*(mask.share for mask in masks)), known)
+
+
+def add_forms(x: Form, y: Form) -> Form:
+    """Return the clean form of a sum."""
+    if not (x.clean and y.clean):
+        terms = [*x.terms, *y.terms]
+        return Form(x.public + y.public, terms)
+    return Form(x.public + y.public, [(-1, combine_masks([x.mask, y.mask], torch.add))])
+
+
+def join_forms(forms: Sequence[Form], move: Callable[[list[Tensor]], Tensor]) -> Form:
+    """Return the clean form of joined values."""
+    mask = combine_masks([form.mask for form in forms], lambda *parts: move(list(parts)))
+    return Form(move([form.public for form in forms]), [(-1, mask)])
+
+
+def linear_form(form: Form, function: Callable[[Tensor], Tensor]) -> Form:
+    """Return the clean form of a linear map of the value."""
+    return Form(function(form.public), [(q, mask.map(function)) for q, mask in form.terms])
+
+
+# ---- reveal --------------------------------------------------------------------------------------------------------
+
+
+def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | None:
+    """Send re-randomised parts of x to the receivers. Cost: one round, 8 bytes an element (bits: 1) to each receiver."""
+    size = x.numel * (1 if x.is_bit else 8)
+    party = p.party
+    if p.virtual:
+        p.correlations.flush()
+        if p.correlations.planning:
+            outgoing = {rank: size for rank in receivers if rank != party.rank}
+            incoming = {rank: size for rank in party.peers} if party.rank in receivers else {}
+            party.exchange(outgoing, incoming, "reveal")
+        return None
+    part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
+    message = memoryview(part.contiguous().reshape(-1).numpy()).cast("B") if size else memoryview(b"")
+    mine = party.rank in receivers
+    answers = party.exchange(
+        {rank: message for rank in receivers if rank != party.rank},
+        dict.fromkeys(party.peers, size) if mine else {},
+        "reveal",
+    )
+    if not mine:
+        return None
+    value = part
+    for peer in party.peers:
+        theirs = torch.frombuffer(answers[peer], dtype=part.dtype).reshape(part.shape) if size else part
+        value = value ^ theirs if x.is_bit else value + theirs
+    return value.bool() if x.is_bit else value

@@ -1,0 +1,136 @@
+"""Openings that do not wait: protocol steps as coroutines, whose openings are gathered into common rounds.
+
+A protocol step is a generator. It yields what it waits for, an `Opening` or a share that has no value yet, and goes
+on when that is there. Steps start at once and run until they first wait; when a value is needed (`Scheduler.settle`)
+everything queued is sent in one message to each peer, the steps that waited go on and queue their next openings, and
+so on. Independent operations share rounds without anybody planning it.
+
+All ranks run the same program, so their queues are equal. Nothing here depends on values, on time or on when
+memory is freed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any
+
+from torch import Tensor
+
+PENDING_LIMIT = 4096
+"""Steps that may wait at once; beyond it rounds are run early, so that a program that reveals nothing stays bounded."""
+
+
+class Awaitable:
+    """Something a step can wait for."""
+
+    __slots__ = ("ready", "waiters")
+
+    def __init__(self) -> None:
+        self.ready = False
+        self.waiters: list[Task] = []
+
+
+class Opening(Awaitable):
+    """One queued opening: ``part`` is this rank's share; ``value`` the opened tensor once the round was run.
+
+    ``width`` counts the bytes of each element that are sent, for additive words (the value is then modulo
+    2^(8 * width)); None stands for packed bits that are combined by exclusive or.
+    """
+
+    __slots__ = ("part", "value", "width")
+
+    def __init__(self, part: Tensor, width: int | None) -> None:
+        super().__init__()
+        self.part = part
+        self.width = width
+        self.value: Tensor | None = None
+
+    @property
+    def bytes(self) -> int:
+        """What one party sends to one peer."""
+        return self.part.numel() * (1 if self.width is None else self.width)
+
+
+Step = Generator[Awaitable, None, Any]
+
+
+class Task:
+    """A running step and what to do with its result."""
+
+    __slots__ = ("finish", "step")
+
+    def __init__(self, step: Step, finish: Callable[[Any], None]) -> None:
+        self.step = step
+        self.finish = finish
+
+
+class Scheduler:
+    """Runs steps and rounds. ``exchange`` opens a list of openings, setting their values, in one round."""
+
+    def __init__(self, exchange: Callable[[list[Opening]], None]) -> None:
+        self._exchange = exchange
+        self._queue: list[Opening] = []
+        self._ready: deque[Task] = deque()
+        self._running = False
+        self.pending = 0
+
+    def start(self, step: Step, finish: Callable[[Any], None]) -> None:
+        """Run a step until it waits; ``finish`` gets its result, now or later."""
+        self.pending += 1
+        self._advance(Task(step, finish))
+        if not self._running:
+            self._drain()
+            while self.pending > PENDING_LIMIT and self._queue:
+                self.round()
+
+    def queue(self, opening: Opening) -> Opening:
+        """Have something opened in the next round."""
+        self._queue.append(opening)
+        return opening
+
+    def release(self, done: Awaitable) -> None:
+        """Mark as there what steps wait for."""
+        done.ready = True
+        self._ready.extend(done.waiters)
+        done.waiters = []
+        if not self._running:
+            self._drain()
+
+    def settle(self, wanted: Awaitable) -> None:
+        """Run rounds until ``wanted`` is there."""
+        while not wanted.ready:
+            if not self._queue:
+                raise RuntimeError("a step waits for something that nothing will bring: a protocol step is wrong")
+            self.round()
+
+    def round(self) -> None:
+        """Open all that is queued in one round."""
+        openings, self._queue = self._queue, []
+        self._exchange(openings)
+        self._running = True
+        try:
+            for opening in openings:
+                self.release(opening)
+        finally:
+            self._running = False
+        self._drain()
+
+    def _drain(self) -> None:
+        self._running = True
+        try:
+            while self._ready:
+                self._advance(self._ready.popleft())
+        finally:
+            self._running = False
+
+    def _advance(self, task: Task) -> None:
+        try:
+            wanted = next(task.step)
+            while wanted.ready:
+                wanted = next(task.step)
+        except StopIteration as stop:
+            self.pending -= 1
+            task.finish(stop.value)
+            return
+        wanted.waiters.append(task)

@@ -1,0 +1,148 @@
+"""Fraction bits: rescaling with a shared mask, alignment of operands, and multiplication by public constants."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols import compare
+from protocols.base import Share
+from protocols.correlations.dealer import Output
+from protocols.form import Form, Mask
+from protocols.ring import low_bits, shift_right
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive, AdditiveShare
+
+EXTRA = 12
+"""A share may carry this many bits above the session's without being rescaled (second moments of optimisers do)."""
+
+HIGHEST = 60
+"""No share carries more fraction bits than this; public constants give up low bits instead."""
+
+
+def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Share:
+    """x with ``bits`` fraction bits.
+
+    Domain: |x| * 2^x.bits < 2^62. Error: the floor or one unit above it, with the probability that makes the mean
+    right (the low bits of an opened masked value decide); never more. Faithful: exactly the floor.
+    Cost: 8 bytes an element and one round, nothing where x is in masked form already; offline 16 bytes. Faithful
+    adds a comparison of the bits cut off. Security: one masked opening. Leakage: none; but the rounding is a
+    random choice that depends on the value, see protocols/README.md.
+    Source: Escudero, Ghosh, Keller, Rachuri, Scholl 2020 (section 5), with the dealer in place of edaBits.
+    """
+    if x.bits == bits:
+        return x
+    if x.bits < bits:
+        return p.lift(x, bits)
+    key = ("rescaled", bits, faithful)
+    if key not in x.facts:
+        own = cast("AdditiveShare", x)
+        x.facts[key] = p.make(x.shape, bits, _cut(p, own, x.bits - bits, faithful=faithful))
+    return cast(Share, x.facts[key])
+
+
+def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Generator[Any, None, tuple[Tensor, Form]]:
+    form = yield from p.masked(x)
+    part, out = _recombine(p, form.public, form.mask, places, 64)
+    if faithful:
+        low = low_bits(form.public, places)
+        bit = yield from compare.below(p, low, form.mask, places)
+        borrow = p.integer(p.make(x.shape, 0, compare.given(bit), is_bit=True))
+        value = yield from p.value(cast("AdditiveShare", borrow))
+        return part - value, Form(out.public, [*out.terms, *_negated(cast("AdditiveShare", borrow).form)])
+    return part, out
+
+
+def _negated(form: Form | None) -> list[tuple[Tensor | int, Mask]]:
+    if form is None:
+        raise RuntimeError("a bit in arithmetic form has a masked form")
+    return [(-factor, mask) for factor, mask in form.terms]
+
+
+def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only."""
+    mask = p.mask(part.shape)
+    opening = p.open(part + mask.share, width)
+    yield opening
+    return _recombine(p, cast(Tensor, opening.value), mask, places, 8 * width)
+
+
+def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int) -> tuple[Tensor, Form]:
+    """trunc(y) = (c >> f) - [r >> f] + (1 - msb c) [msb r] 2^(size-f) - 2^(size-2-f), c = y + 2^(size-2) + r."""
+    key = ("cut", places, size)
+    if key not in mask.facts:
+        shape = tuple(mask.share.shape)
+
+        def split(r: Tensor) -> list[Tensor]:
+            r = low_bits(r, size)
+            return [shift_right(r, places), shift_right(r, size - 1)]
+
+        mask.facts[key] = p.correlations.deal([mask], [Output(shape), Output(shape)], split)
+    high, top = mask.facts[key]
+    c = low_bits(public + (1 << (size - 2)), size)
+    wrap = (1 - shift_right(c, size - 1)) << (size - places)
+    known = shift_right(c, places) - (1 << (size - 2 - places))
+    part = p.add_public(wrap * top.share - high.share, known)
+    return part, Form(known, [(-1, high), (wrap, top)])
+
+
+# ---- policy: when to rescale -------------------------------------------------------------------------------------
+
+
+def operand(p: Additive, x: Share) -> Share:
+    """x as an operand: a pending rescaling is done."""
+    return rescale(p, x, p.bits) if x.bits > p.bits + EXTRA else x
+
+
+def operands(p: Additive, x: Share, y: Share) -> tuple[Share, Share]:
+    """Two operands whose bits add up to a range that a product can use."""
+    x, y = operand(p, x), operand(p, y)
+    if x.bits + y.bits > 2 * p.bits + EXTRA:
+        x = rescale(p, x, p.bits) if x.bits >= y.bits else x
+        y = rescale(p, y, p.bits) if x.bits + y.bits > 2 * p.bits + EXTRA else y
+    return x, y
+
+
+def align(p: Additive, *shares: Share) -> list[Share]:
+    """Bring summands to common fraction bits: the lower are scaled up, or the higher down where that costs range."""
+    out = list(shares)
+    if any(x.bits != out[0].bits for x in out):
+        if max(x.bits for x in out) > 2 * p.bits:
+            out = [operand(p, x) for x in out]
+        bits = max(x.bits for x in out)
+        out = [rescale(p, x, bits) for x in out]
+    return out
+
+
+def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:
+    """x and a public factor whose product stays within the fraction bits that a share may have."""
+    if x.bits > p.bits + EXTRA and x.bits + bits > 2 * p.bits + EXTRA:
+        x = rescale(p, x, p.bits)
+    excess = x.bits + bits - HIGHEST
+    if excess > 0:
+        value, bits = (value + (1 << (excess - 1))) >> excess, bits - excess
+    return x, value, bits
+
+
+def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
+    """x * value / 2^bits for a public value, without a message; x is rescaled first where the bits add up too high."""
+    x, value, bits = fit(p, x, value, bits)
+    own = cast("AdditiveShare", x)
+    out = p.local([own], x.bits + bits, lambda part: part * value.to(part.device))
+    out.origin = scaled_origin(own, value)
+    return out
+
+
+def scaled_origin(x: AdditiveShare, value: Tensor) -> Any:
+    """Origin of x times a public tensor: the mask is multiplied alike."""
+    from protocols.additive_share import derived
+
+    def derive(form: Form) -> Form:
+        times = lambda t: t * value.to(t.device)  # noqa: E731
+        return Form(times(form.public), [(q, mask.map(times)) for q, mask in form.terms])
+
+    return derived(x, derive, whole=torch.broadcast_shapes(x.shape, value.shape) == x.shape)
