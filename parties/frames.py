@@ -121,6 +121,8 @@ class Failure(NamedTuple):
         if isinstance(error, PeerLost):
             return cls(error.rank, "PeerLost", error.reason)
         message = str(error) if isinstance(error, JointfitError) else ""
+        if isinstance(error, DeadlineError) and error.rank is not None:
+            return cls(error.rank, "DeadlineError", message)
         return cls(rank, type(error).__name__, message)
 
     def error(self) -> JointfitError:
@@ -135,7 +137,7 @@ class Failure(NamedTuple):
         if self.kind == "DisagreementError":
             return DisagreementError(f"found by rank {self.origin}: {self.message}", rank=self.origin)
         if self.kind == "DeadlineError":
-            return DeadlineError(f"found by rank {self.origin}: {self.message}", rank=self.origin)
+            return DeadlineError(self.message, rank=self.origin)
         return PeerFailed(self.origin, self.kind, self.message)
 
     def pack(self) -> bytes:

@@ -131,8 +131,7 @@ class _Group:
         first = -1
         crashed: list[int] = []
         pause = 0.005
-        while any(process.poll() is None for process in self._processes):
-            codes = [process.returncode for process in self._processes]
+        while None in (codes := [process.poll() for process in self._processes]):
             first = next((rank for rank, code in enumerate(codes) if code), -1)
             if first >= 0:
                 crashed = [rank for rank, code in enumerate(codes) if code is not None and code < 0]
@@ -140,19 +139,19 @@ class _Group:
                 break
             time.sleep(pause)
             pause = min(2 * pause, 0.1)
-        codes = [process.wait() for process in self._processes]
+        ends = [process.wait() for process in self._processes]
         for reader in self._readers:
             reader.join(1.0)
         if first < 0:
-            first = next((rank for rank, code in enumerate(codes) if code), -1)
+            first = next((rank for rank, code in enumerate(ends) if code), -1)
         if first < 0:
             return 0
         if crashed:
             first = crashed[0]
-        code = codes[first]
-        ends = ", ".join(f"rank {rank} {_how(each)}" for rank, each in enumerate(codes) if each and rank != first)
-        rest = f"; then {ends}" if ends else ""
-        self._say(f"rank {first} {_how(code)}{rest}; the errors above name the rank where it began")
+        code = ends[first]
+        others = ", ".join(f"rank {rank} {_how(each)}" for rank, each in enumerate(ends) if each and rank != first)
+        rest = f"; then {others}; the errors above name the rank where it began" if others else ""
+        self._say(f"rank {first} {_how(code)}{rest}")
         return 128 - code if code < 0 else code
 
     def _end(self, grace: float) -> None:

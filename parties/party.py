@@ -348,7 +348,7 @@ class Party:
         try:
             header = Header.parse(self.channel.receive_header(source))
         except DeadlineError as error:
-            raise self._late(source, label, size) from error
+            raise (error if error.relayed else self._late(source, label, size)) from error.__cause__
         except WireError as error:
             raise WireError(f"malformed frame from rank {source}: {error}", rank=source) from None
         unknown = bytes(16)
@@ -370,7 +370,7 @@ class Party:
             try:
                 self.channel.receive_payload(source, room)
             except DeadlineError as error:
-                raise self._late(source, label, size) from error
+                raise (error if error.relayed else self._late(source, label, size)) from error.__cause__
         return room
 
     def _late(self, source: int, label: str, size: int | None) -> DeadlineError:

@@ -39,12 +39,15 @@ class ConformanceError(JointfitError):
     """A transport does not keep the contract of Channel; the message says which part."""
 
 
-def check_channel(make: Make, *, ranks: Sequence[int] = (2, 3, 4), large: bool = False) -> None:
+def check_channel(
+    make: Make, *, ranks: Sequence[int] = (2, 3, 4), failures: bool = True, large: bool = False
+) -> None:
     """Check a transport against the contract of `Channel`.
 
     Arguments:
         make: runs a program; see the top of the file.
-        ranks: with how many ranks the orderly part is run; failures are tried with three.
+        ranks: with how many ranks the orderly part is run.
+        failures: also try, with two or three ranks, a rank that fails, one that ends early, and four that lie.
         large: also exchange 256 MiB in both directions at once.
 
     Raises:
@@ -55,6 +58,11 @@ def check_channel(make: Make, *, ranks: Sequence[int] = (2, 3, 4), large: bool =
         _equal(f"orderly run of {n} ranks", make(n, orderly), ["fine"] * n)
     if large:
         _equal("exchange of 256 MiB", make(2, enormous), ["fine"] * 2)
+    if failures:
+        _check_failures(make)
+
+
+def _check_failures(make: Make) -> None:
     _failure("a rank that raises", make(3, one_raises), "PeerFailed", 2)
     _failure("a rank that ends its program early", make(3, one_ends), "PeerLost", 2)
     for program in (lies_about_magic, lies_about_length, lies_about_size, replays):
@@ -224,8 +232,10 @@ def replays(party: Party) -> dict[str, Any]:
 
 
 def _header(party: Party, length: int) -> Header:
-    digest = advance(bytes(8), "lie", length, -1) if length < 1 << 63 else bytes(8)
-    return Header(FrameType.STREAM, 2, length, party.session, digest, b"lie")
+    """A header that rank 0 would accept from rank 1, but for what the caller makes of it."""
+    link = party._links[1 - party.rank]
+    digest = advance(link.digest_out, "lie", length, -1) if length < 1 << 63 else bytes(8)
+    return Header(FrameType.STREAM, link.sent, length, party.session, digest, b"lie")
 
 
 def _lie(party: Party, header: bytes, payload: bytes) -> dict[str, Any]:

@@ -1,0 +1,190 @@
+import os
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+
+from parties.channel import SMALL
+from parties.credentials import local_credentials
+from parties.errors import ConfigurationError, DeadlineError, JointfitError, PeerLost
+from parties.mesh import listen
+from parties.party import Party
+from parties.tls import TlsChannel
+
+
+@pytest.fixture
+def credentials(tmp_path):
+    return local_credentials(3, tmp_path)
+
+
+def together(*actions):
+    """Run each in a thread; the results, or the errors, in order."""
+    results = [None] * len(actions)
+
+    def run(number, action):
+        try:
+            results[number] = action()
+        except JointfitError as error:
+            results[number] = error
+
+    threads = [threading.Thread(target=run, args=each) for each in enumerate(actions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def connect(credentials, size=None, ranks=None, **given):
+    """Channels of all ranks in this process."""
+    size = size or len(credentials)
+    listeners = [listen(("127.0.0.1", 0)) for _ in range(size)]
+    addresses = [listener.getsockname() for listener in listeners]
+    return together(
+        *(
+            lambda rank=rank: TlsChannel(
+                rank, addresses, credentials[rank], listener=listeners[rank], connect_within=2, **given
+            )
+            for rank in range(size)
+        )
+    )
+
+
+def test_port_in_use():
+    with listen(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 is in use"):
+            listen(("127.0.0.1", port))
+
+
+def test_an_address_of_somebody_else():
+    with pytest.raises(ConfigurationError, match="cannot listen on 192"):
+        listen(("192.0.2.1", 0))
+
+
+def test_unreachable_peer(credentials):
+    with listen(("127.0.0.1", 0)) as free:
+        gone = free.getsockname()
+    said = f"rank 1 did not reach rank 0 at 127.0.0.1 port {gone[1]} in time"
+    with pytest.raises(DeadlineError, match=said) as caught:
+        TlsChannel(1, [gone, ("127.0.0.1", 0), gone], credentials[1], connect_within=0.5)
+    assert caught.value.rank == 0
+
+
+def test_absent_peer(credentials):
+    with pytest.raises(DeadlineError, match=r"rank 1 did not connect to rank 0 within 0\.3 s"):
+        TlsChannel(0, [("127.0.0.1", 0)] * 3, credentials[0], connect_within=0.3)
+
+
+def test_certificate_of_another_authority(credentials, tmp_path):
+    (tmp_path / "other").mkdir()
+    stranger = local_credentials(3, tmp_path / "other")[2]
+    mixed = [credentials[0], credentials[1], replace(stranger, authority=credentials[2].authority)]
+    errors = connect(mixed)
+    assert "refused the certificate of rank 2" in str(errors[2]) or "no TLS handshake" in str(errors[2])
+    assert "rank 2 did not connect to rank 0" in str(errors[0])
+    assert "last connection refused: 127.0.0.1: " in str(errors[0])
+    assert "CERTIFICATE_VERIFY_FAILED" in str(errors[0])
+
+
+def test_peer_that_trusts_another_authority(credentials, tmp_path):
+    (tmp_path / "other").mkdir()
+    stranger = local_credentials(3, tmp_path / "other")[2]
+    errors = connect([credentials[0], credentials[1], replace(credentials[2], authority=stranger.authority)])
+    assert "certificate of rank 0 at 127.0.0.1" in str(errors[2])
+    assert isinstance(errors[2], ConfigurationError)
+
+
+def test_certificate_of_another_rank(credentials):
+    """Rank 2 shows rank 1's certificate, which the same authority signed."""
+    errors = connect([credentials[0], credentials[1], credentials[1]])
+    assert "it calls itself rank 2, but its certificate is for rank-1.jointfit.internal" in str(errors[2])
+    errors = connect([credentials[1], credentials[1], credentials[2]])
+    assert "certificate of rank 0 at 127.0.0.1" in str(errors[1])
+    assert "not that rank's" in str(errors[1])
+
+
+def test_other_number_of_ranks(credentials, tmp_path):
+    listeners = [listen(("127.0.0.1", 0)) for _ in range(3)]
+    addresses = [listener.getsockname() for listener in listeners]
+    short = replace(credentials[1], names=credentials[1].names[:2])
+    errors = together(
+        lambda: TlsChannel(0, addresses, credentials[0], listener=listeners[0], connect_within=1),
+        lambda: TlsChannel(1, addresses[:2], short, listener=listeners[1], connect_within=1),
+    )
+    listeners[2].close()
+    assert "refused rank 1: it counts 2 ranks; want 3" in str(errors[1])
+
+
+def test_missing_files(tmp_path):
+    credentials = local_credentials(2, tmp_path)[0]
+    credentials.key.unlink()
+    with pytest.raises(ConfigurationError, match=r"rank-0\.key"):
+        credentials.contexts()
+
+
+def test_keys_are_private(credentials):
+    assert {each.key.stat().st_mode & 0o777 for each in credentials} == {0o600}
+
+
+def test_strangers_do_not_disturb(credentials):
+    listeners = [listen(("127.0.0.1", 0)) for _ in range(3)]
+    addresses = [listener.getsockname() for listener in listeners]
+    strangers = [socket.create_connection(addresses[0]) for _ in range(5)]
+    strangers[0].sendall(os.urandom(1000))
+    strangers[1].sendall(b"GET / HTTP/1.1\r\n\r\n")
+    strangers[2].close()
+    channels = together(
+        *(
+            lambda rank=rank: TlsChannel(rank, addresses, credentials[rank], listener=listeners[rank])
+            for rank in range(3)
+        )
+    )
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    assert [party.rank for party in parties] == [0, 1, 2]
+    together(*(party.close for party in parties))
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_sends_do_not_wait_though_nobody_receives(credentials):
+    channels = connect(credentials)
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    start = time.monotonic()
+    for _ in range(20):
+        parties[0].send(1, bytes(4 << 20), "ahead")
+    for _ in range(500):
+        parties[0].send(1, bytes(SMALL), "ahead")
+    assert time.monotonic() - start < 2
+
+    def read():
+        for number in range(520):
+            assert parties[1].receive(0, "ahead").nbytes == (4 << 20 if number < 20 else SMALL)
+
+    read()
+    assert together(*(party.close for party in parties)) == [None] * 3
+
+
+def test_a_cut_data_connection_is_noticed(credentials):
+    channels = connect(credentials)
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    timer = threading.Timer(0.2, lambda: socket.socket.shutdown(channels[1]._outgoing[0], socket.SHUT_RDWR))
+    timer.start()
+    with pytest.raises(PeerLost, match="rank 1 was lost: its data connection broke") as caught:
+        parties[0].receive(1, "never")
+    assert caught.value.rank == 1
+    with pytest.raises(PeerLost, match="rank 1"):
+        parties[2].receive(1, "never")
+    parties[1].fail(caught.value)
+
+
+def test_deadline(credentials):
+    channels = connect(credentials, deadline=0.3)
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    with pytest.raises(DeadlineError, match=r"rank 0 waited more than 0\.3 s for rank 1: 'open' \(8 bytes\)"):
+        parties[0].exchange({}, {1: 8}, "open")
+    for party in parties[1:]:
+        with pytest.raises(DeadlineError, match="rank 0 waited more than"):
+            party.exchange({}, {3 - party.rank: 8}, "open")
