@@ -1,0 +1,38 @@
+"""jointfit: train one unmodified PyTorch model on data that several institutions keep to themselves.
+
+::
+
+    import torch, mpc
+
+    with mpc.session() as session:
+        x = session.share(features, owner=0)
+        model = session.share_module(torch.nn.Linear(30, 1))
+        ...
+        trained = session.reveal_module(model, to=[0, 1])
+
+See README.md. Importing this package loads torch and NumPy, and neither MPI nor pandas nor scikit-learn.
+"""
+
+from mpc.errors import SecretError, UnsupportedOperation
+from mpc.saving import load_weights, save_weights
+from mpc.session import Session, session
+from mpc.simulate import simulate
+from mpc.tensor import SharedTensor
+from mpc.version import __version__
+from parties import ConfigurationError, DisagreementError, JointfitError, PeerError
+
+__all__ = [
+    "ConfigurationError",
+    "DisagreementError",
+    "JointfitError",
+    "PeerError",
+    "SecretError",
+    "Session",
+    "SharedTensor",
+    "UnsupportedOperation",
+    "__version__",
+    "load_weights",
+    "save_weights",
+    "session",
+    "simulate",
+]

@@ -1,0 +1,117 @@
+"""Tables of an owner: read from CSV or Parquet, checked against a public schema, turned into numbers.
+
+pandas is imported where a file is read. No message holds a value of the table: errors travel to the other ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from parties import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that all owners know: its name, and how its entries become numbers.
+
+    A column with ``categories`` becomes one column of 0 and 1 for each of them. Any other holds numbers between
+    ``lowest`` and ``highest``, and is divided by the public constant ``unit``; with ``log`` its log(1 + x) is.
+    """
+
+    name: str
+    unit: float = 1.0
+    lowest: float = float("-inf")
+    highest: float = float("inf")
+    log: bool = False
+    categories: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """How many numbers an entry becomes."""
+        return len(self.categories) or 1
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a table, in order, and the name of the label column, which holds 0 or 1."""
+
+    columns: tuple[Column, ...]
+    label: str
+
+    @property
+    def width(self) -> int:
+        """How many features a row has."""
+        return sum(column.width for column in self.columns)
+
+    def encode(self, frame: Any) -> tuple[Tensor, Tensor]:
+        """Features (rows, width) and labels (rows, 1) of a data frame, as float32.
+
+        Raises ConfigurationError for missing columns, missing values, and entries that the schema does not allow.
+        """
+        names = [column.name for column in self.columns] + [self.label]
+        missing = [name for name in names if name not in frame.columns]
+        if missing:
+            raise ConfigurationError(f"the table lacks the columns {missing}; want {names}")
+        parts = [_encode(frame[column.name], column) for column in self.columns]
+        labels = _encode(frame[self.label], Column(self.label, lowest=0, highest=1))
+        if not bool(((labels == 0) | (labels == 1)).all()):
+            raise ConfigurationError(f"column {self.label!r} holds other numbers than 0 and 1")
+        return torch.cat(parts, dim=1), labels
+
+
+def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
+    """Read a CSV or Parquet file as a pandas data frame.
+
+    Arguments:
+        path: ends in .csv, .csv.gz or .parquet.
+        columns: those that are wanted; None takes all.
+
+    Raises ConfigurationError if the file is missing, unreadable, empty, or lacks columns.
+    """
+    path = Path(path)
+    try:
+        import pandas as pd
+    except ImportError:
+        raise ConfigurationError("reading tables needs pandas: pip install 'jointfit[experiments]'") from None
+    if not path.name.endswith((".csv", ".csv.gz", ".parquet")):
+        raise ConfigurationError(f"got {path.name}; want a name that ends in .csv, .csv.gz or .parquet")
+    if not path.is_file():
+        raise ConfigurationError(f"found no file {path.name}; want a CSV or Parquet file")
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, UnicodeError, ImportError, pd.errors.ParserError, EOFError) as error:
+        raise ConfigurationError(f"cannot read {path.name} as a table ({type(error).__name__})") from None
+    missing = [name for name in columns or () if name not in frame.columns]
+    if missing:
+        raise ConfigurationError(f"{path.name} lacks the columns {missing}; want {list(columns or ())}")
+    if not len(frame):
+        raise ConfigurationError(f"{path.name} holds no rows; want at least one")
+    return frame if columns is None else frame[list(columns)]
+
+
+def _encode(entries: Any, column: Column) -> Tensor:
+    """The numbers (rows, column.width) of one column of a data frame."""
+    if bool(entries.isna().any()):
+        raise ConfigurationError(f"column {column.name!r} has missing values; want none: fill or drop them first")
+    if column.categories:
+        codes = [list(entries.astype(str) == name) for name in column.categories]
+        hot = torch.tensor(codes, dtype=torch.float32).T
+        if not bool((hot.sum(dim=1) == 1).all()):
+            raise ConfigurationError(f"column {column.name!r} has entries that are none of {list(column.categories)}")
+        return hot.contiguous()
+    try:
+        numbers = torch.as_tensor(entries.to_numpy(dtype="float64", copy=True))
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"column {column.name!r} is of type {entries.dtype}; want numbers") from None
+    low, high = column.lowest, column.highest
+    if not bool(((numbers >= low) & (numbers <= high)).all()):
+        raise ConfigurationError(f"column {column.name!r} has numbers outside {low:g} … {high:g}, or infinite ones")
+    if column.log:
+        numbers = torch.log1p(numbers)
+    return (numbers / column.unit).to(torch.float32).unsqueeze(1)

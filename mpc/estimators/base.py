@@ -1,0 +1,193 @@
+"""What the estimators have in common: settings, the training loop, and prediction."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from mpc.data.batches import batches
+from mpc.progress import progress
+from mpc.randomness import seeded
+from mpc.session import Recipients, Session
+from mpc.tensor import SharedTensor
+from parties import ConfigurationError
+
+
+class Estimator(abc.ABC):
+    """Base of the estimators. ``fit`` takes shared tensors, or plain ones, and trains alike on both.
+
+    Arguments:
+        epochs: passes over the rows.
+        batch: rows a step; None takes all at once.
+        lr: step size of Adam.
+        seed: of initial weights and batch order; both are public.
+
+    Attributes after fit:
+        module_: the trained torch module, shared if the data was.
+        features_: number of columns seen.
+        losses_: mean loss of each epoch, as secret as the data.
+    """
+
+    module_: nn.Module
+    features_: int
+    losses_: list[Tensor]
+
+    def __init__(self, *, epochs: int = 20, batch: int | None = 128, lr: float = 0.01, seed: int = 0) -> None:
+        if epochs < 1 or (batch is not None and batch < 1) or not lr > 0:
+            raise ConfigurationError(f"got epochs={epochs}, batch={batch}, lr={lr}; want at least 1, 1, and above 0")
+        self.epochs = epochs
+        self.batch = batch
+        self.lr = lr
+        self.seed = seed
+
+    def get_params(self) -> dict[str, Any]:
+        """The settings."""
+        return {name: value for name, value in vars(self).items() if not name.endswith("_")}
+
+    def set_params(self, **settings: Any) -> Self:
+        """Change settings. Raises ConfigurationError for unknown ones."""
+        for name, value in settings.items():
+            if name not in self.get_params():
+                known = sorted(self.get_params())
+                raise ConfigurationError(f"{type(self).__name__} has no setting {name!r}; want one of {known}")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({settings})"
+
+    # What each estimator says ---------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def make_module(self, features: int, outputs: int) -> nn.Module:
+        """The plain module to train."""
+
+    @abc.abstractmethod
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """The mean loss of a batch."""
+
+    def penalty(self, rows: int) -> float:
+        """The weight decay of the weights (not of the biases), given the number of rows."""
+        del rows
+        return 0.0
+
+    # Fit ------------------------------------------------------------------------------------------------------------
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        """Train on features (rows, columns) and targets; starts afresh every time.
+
+        Reveals nothing. Raises ConfigurationError for shapes that do not fit, or if one of x and y alone is shared.
+        """
+        y = self._checked(x, y)
+        session = session_of(x, y)
+        self.features_ = x.shape[1]
+        with seeded(self.seed):
+            module = self.make_module(x.shape[1], y.shape[1])
+        self.module_ = module if session is None else session.share_module(module)
+        optimizer = self._optimizer(x.shape[0])
+        size = x.shape[0] if self.batch is None else min(self.batch, x.shape[0])
+        self.losses_ = []
+        self.module_.train()
+        steps = self._steps(x.shape[0], size)
+        sums: list[Tensor] = []
+        for epoch, rows in progress(session, steps, self.epochs * -(-x.shape[0] // size), type(self).__name__):
+            loss = self.loss(self.module_(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            if len(sums) == epoch:
+                sums.append(loss.detach() * (len(rows) / x.shape[0]))
+            else:
+                sums[epoch] = sums[epoch] + loss.detach() * (len(rows) / x.shape[0])
+        self.losses_ = sums
+        self.module_.eval()
+        return self
+
+    def _steps(self, n: int, size: int) -> Iterator[tuple[int, Tensor]]:
+        for epoch in range(self.epochs):
+            for rows in batches(n, size, self.seed, epoch):
+                yield epoch, rows
+
+    def _optimizer(self, rows: int) -> torch.optim.Optimizer:
+        named = list(self.module_.named_parameters())
+        weights = [parameter for name, parameter in named if name.endswith("weight")]
+        others = [parameter for name, parameter in named if not name.endswith("weight")]
+        groups: list[dict[str, Any]] = [{"params": weights, "weight_decay": self.penalty(rows)}, {"params": others}]
+        return torch.optim.Adam([group for group in groups if group["params"]], lr=self.lr)
+
+    def _checked(self, x: Tensor, y: Tensor) -> Tensor:
+        if x.dim() != 2 or x.shape[0] < 1 or not x.is_floating_point():
+            got = f"shape {tuple(x.shape)} and type {x.dtype}"
+            raise ConfigurationError(f"x has {got}; want (rows, columns) of real numbers")
+        y = y.unsqueeze(1) if y.dim() == 1 else y
+        if y.dim() != 2 or y.shape[0] != x.shape[0]:
+            raise ConfigurationError(f"y has shape {tuple(y.shape)}; want one target for each of {x.shape[0]} rows")
+        return y if y.is_floating_point() else y.to(x.dtype)
+
+    # Predict --------------------------------------------------------------------------------------------------------
+
+    def decision(self, x: Tensor) -> Tensor:
+        """The outputs of the module for rows: predictions of a regression, logits of a classifier; secret as x is."""
+        if not hasattr(self, "module_"):
+            raise ConfigurationError(f"{type(self).__name__} has not been fitted; call fit first")
+        if x.dim() != 2 or x.shape[1] != self.features_:
+            raise ConfigurationError(f"x has shape {tuple(x.shape)}; want (rows, {self.features_})")
+        with torch.no_grad():
+            return cast(Tensor, self.module_(x))
+
+    @abc.abstractmethod
+    def predict(self, x: Tensor) -> Tensor:
+        """Predictions for rows, shared if x or the model is. Reveals nothing."""
+
+    @abc.abstractmethod
+    def score(self, x: Tensor, y: Tensor) -> float | None:
+        """How good the predictions are: one number, opened to all computing ranks; None on the dealer."""
+
+    def reveal(self, session: Session, to: Recipients = None) -> nn.Module | None:
+        """The trained model as a plain module on the ranks in ``to``. Reveals its weights to them."""
+        return cast("nn.Module | None", session.reveal_module(self.module_, to))
+
+
+class Regressor(Estimator):
+    """An estimator of real numbers."""
+
+    def make_loss(self) -> nn.Module:
+        """Mean squared error."""
+        return nn.MSELoss()
+
+    def loss(self, output: Tensor, y: Tensor) -> Tensor:
+        """Mean squared error."""
+        return nn.functional.mse_loss(output, y)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Predicted numbers, (rows, targets)."""
+        return self.decision(x)
+
+    def score(self, x: Tensor, y: Tensor) -> float | None:
+        """R², opened to all computing ranks; None on the dealer. Reveals residual and total sum of squares per row."""
+        y = self._checked(x, y)
+        output = self.predict(x)
+        residual = ((output - y) * (output - y)).mean()
+        centred = y - y.mean(dim=0)
+        total = (centred * centred).mean()
+        numbers = opened(torch.stack([residual, total]))
+        return None if numbers is None else float(1 - numbers[0] / numbers[1])
+
+
+def session_of(x: Tensor, y: Tensor) -> Session | None:
+    """The session of two shared tensors, None for two plain ones. Raises ConfigurationError for a mixture."""
+    kinds = [isinstance(x, SharedTensor), isinstance(y, SharedTensor)]
+    if kinds[0] != kinds[1]:
+        names = ["a shared tensor" if kind else "a plain one" for kind in kinds]
+        raise ConfigurationError(f"x is {names[0]} and y {names[1]}; want both shared, or both plain")
+    return cast(SharedTensor, x).session if kinds[0] else None
+
+
+def opened(value: Tensor) -> Tensor | None:
+    """Open a tensor to all computing ranks; a plain one comes back as it is."""
+    return value.session.reveal(value) if isinstance(value, SharedTensor) else value

@@ -1,0 +1,90 @@
+"""Inputs: what an owner may share, and the checks that come before anything secret moves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mpc.announce import Record, message
+from parties import ConfigurationError
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_REALS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.bool, torch.int64, torch.float32, torch.float64)}
+"""The types that shared tensors have, by the name they are announced under."""
+
+
+def largest(bits: int) -> float:
+    """The bound on the magnitude of an input: a product of such a number with one below 1 keeps its place."""
+    return 2.0 ** (61 - 2 * bits)
+
+
+def as_tensor(data: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """Make a plain tensor of a tensor, an array, a data frame or nested lists, of type bool, int64, float32 or float64.
+
+    Smaller integers become int64 and smaller floats float32. Raises ConfigurationError, without values in its text.
+    """
+    if hasattr(data, "to_numpy"):
+        data = data.to_numpy()
+    try:
+        tensor = data.detach() if isinstance(data, Tensor) else torch.as_tensor(data)
+    except (TypeError, ValueError, RuntimeError):
+        kind = getattr(data, "dtype", None)
+        got = type(data).__name__ + (f" of dtype {kind}" if kind is not None else "")
+        want = "numbers or truth values in a tensor, an array or a data frame"
+        raise ConfigurationError(f"got {got}; want {want}") from None
+    if type(tensor) not in (Tensor, torch.nn.Parameter):
+        raise ConfigurationError(f"got a {type(tensor).__name__}; want a plain tensor")
+    if tensor.layout != torch.strided:
+        raise ConfigurationError(f"got a tensor of layout {tensor.layout}; want a dense one")
+    if dtype is not None:
+        tensor = tensor.to(dtype)
+    if tensor.dtype in _INTEGERS:
+        return tensor.to(torch.int64)
+    if tensor.dtype in _REALS:
+        return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+    if tensor.dtype != torch.bool:
+        raise ConfigurationError(f"got a tensor of dtype {tensor.dtype}; want bool, an integer or a real type")
+    return tensor
+
+
+def check_values(tensor: Tensor, bits: int) -> None:
+    """Raise ConfigurationError for NaN, infinity, and values out of range; the text holds no value and no position."""
+    if tensor.dtype == torch.bool or not tensor.numel():
+        return
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise ConfigurationError("got NaN or infinity; want finite numbers (fill or drop missing values first)")
+    bound = largest(bits)
+    if not bool((tensor.abs() < bound).all()) or (tensor.dtype == torch.int64 and bool((tensor == -(2**63)).any())):
+        raise ConfigurationError(
+            f"got numbers of magnitude {bound:.0f} or more; want smaller ones at {bits} fraction bits: "
+            "choose larger units, or fewer bits"
+        )
+
+
+def prepare(data: Any, bits: int, dtype: torch.dtype | None) -> tuple[Tensor | None, Record]:
+    """Turn what a rank passed into a tensor, and a record to announce: ``has``, ``shape``, ``dtype``, ``error``."""
+    record: Record = {"has": data is not None, "shape": None, "dtype": None, "error": None}
+    if data is None:
+        return None, record
+    try:
+        tensor = as_tensor(data, dtype)
+        check_values(tensor, bits)
+    except ConfigurationError as error:
+        record["error"] = message(error)
+        return None, record
+    record["shape"] = list(tensor.shape)
+    record["dtype"] = str(tensor.dtype).removeprefix("torch.")
+    return tensor, record
+
+
+def announced_shape(record: Record, label: str, rank: int) -> tuple[torch.Size, torch.dtype]:
+    """The shape and type that a rank announced. Raises ConfigurationError if they are none."""
+    shape, dtype = record.get("shape"), record.get("dtype")
+    good = isinstance(shape, list) and all(isinstance(size, int) and 0 <= size < 2**40 for size in shape)
+    if not good or dtype not in DTYPES or math.prod(shape or []) >= 2**40:
+        raise ConfigurationError(f"{label}: rank {rank} announced shape {shape} and type {dtype}; want a tensor")
+    return torch.Size(shape or []), DTYPES[dtype]

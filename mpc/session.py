@@ -1,0 +1,388 @@
+"""Session: the ranks of one run, its protocol and encoding; what goes in and what comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import torch
+from torch import Tensor
+
+import protocols
+from mpc.announce import announce, refuse_differences, refuse_errors
+from mpc.data.batches import batches, permutation
+from mpc.encoding import Encoding
+from mpc.inputs import DTYPES, announced_shape, prepare
+from mpc.randomness import Stream, align
+from mpc.tensor import SharedTensor
+from mpc.version import __version__
+from parties import ConfigurationError, Counts, DryParty, Party, Role
+from parties.roles import connect
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+    from protocols.base import Protocol
+
+Recipients = int | Sequence[int] | None
+
+
+def session(
+    protocol: str = "additive",
+    bits: int = 20,
+    party: Party | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    program: str | None = None,
+    **options: Any,
+) -> Session:
+    """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
+
+    Arguments:
+        protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
+        bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
+        party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
+        parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
+        program: name of the program, compared instead of a hash of the main script.
+        options: handed to the protocol.
+
+    Raises:
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol.
+        DisagreementError: ranks differ in version, protocol, bits, program or parameters.
+    """
+    if party is None:
+        party = DryParty(1, dealer=False) if protocol == "plain" else connect()
+    try:
+        return Session(party, protocol, bits, parameters=parameters, program=program, **options)
+    except BaseException as error:
+        party.fail(error)
+        raise
+
+
+class Session:
+    """One run of a program by several ranks. Made by `mpc.session`; see there for the arguments and errors.
+
+    Attributes:
+        party, protocol, encoding: the layers below.
+        stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
+        rank, size, computing, role, is_dealer: who this rank is and how many there are.
+        counts: bytes, messages and rounds by phase and label.
+        reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
+    """
+
+    def __init__(
+        self,
+        party: Party,
+        protocol: str,
+        bits: int,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        program: str | None = None,
+        **options: Any,
+    ) -> None:
+        self.party = party
+        self.encoding = Encoding(bits)
+        self.reveals: list[str] = []
+        self._steps = 0
+        party.agree("version of jointfit", __version__.encode())
+        party.agree("version of torch", torch.__version__.encode())
+        party.agree("protocol", f"{protocol}, {bits} bits, {json.dumps(options, sort_keys=True, default=str)}".encode())
+        party.agree("program", (program or _main_program()).encode())
+        party.agree("parameters", _canonical(parameters or {}))
+        self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+        self.protocol_name = protocol
+        self.stream = Stream(align(party))
+
+    @property
+    def rank(self) -> int:
+        """Of this process."""
+        return self.party.rank
+
+    @property
+    def size(self) -> int:
+        """Number of ranks, the dealer included."""
+        return self.party.size
+
+    @property
+    def computing(self) -> int:
+        """Number of computing ranks: 0 … computing - 1."""
+        return self.party.computing
+
+    @property
+    def role(self) -> Role:
+        """Role.COMPUTING or Role.DEALER."""
+        return self.party.role
+
+    @property
+    def is_dealer(self) -> bool:
+        """Whether this rank is the dealer, which holds no data and learns nothing."""
+        return self.party.role is Role.DEALER
+
+    @property
+    def counts(self) -> Counts:
+        """What this rank sent and received so far."""
+        return self.party.counts
+
+    def __repr__(self) -> str:
+        return f"Session(rank {self.rank} of {self.size}, {self.role.value}, protocol {self.protocol_name})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close; after an error, tell the other ranks, which then end with an error that names this one."""
+        if error is None:
+            self.party.close()
+        else:
+            self.party.fail(error)
+
+    # In -------------------------------------------------------------------------------------------------------------
+
+    def share(self, data: Any, owner: int, *, dtype: torch.dtype | None = None) -> SharedTensor:
+        """Share the owner's data: rank ``owner`` passes it, everybody else passes None.
+
+        Arguments:
+            data: a tensor, an array, a data frame or nested lists, of real numbers, integers or truth values.
+            owner: a computing rank.
+            dtype: convert to this type first.
+
+        Returns:
+            The shared tensor, of the owner's shape and type, on every rank. Truth values become shared bits.
+
+        Raises, on every rank alike and before any data moves:
+            ConfigurationError: an owner that is no computing rank or passed nothing; another rank that passed data;
+                data of an unknown kind, with NaN or infinity, or out of range.
+            DisagreementError: the ranks name different owners.
+
+        Reveals shape and type to all ranks. Cost: two rounds.
+        """
+        label = self.step("share")
+        tensor, record = prepare(data, self.encoding.bits, dtype)
+        record["owner"] = owner
+        records = announce(self.party, label, record)
+        refuse_differences(label, "owner", records, "the owner")
+        self.check_rank(label, "owner", owner)
+        for rank, other in enumerate(records):
+            if rank != owner and other.get("has"):
+                got = f"rank {rank} passed data, the owner is rank {owner}"
+                raise ConfigurationError(f"{label}: {got}; want None there")
+        refuse_errors(label, records)
+        if not records[owner].get("has"):
+            raise ConfigurationError(f"{label}: rank {owner} is the owner and passed None; want its data")
+        shape, kind = announced_shape(records[owner], label, owner)
+        return self.input(tensor, shape, kind, owner)
+
+    def share_rows(self, part: Any, *, dtype: torch.dtype | None = None) -> SharedTensor:
+        """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
+
+        Returns one shared tensor with the rows of rank 0 first. Reveals how many rows each owner has. Raises as
+        `share` does, and ConfigurationError if the parts differ in type or in any size but the first.
+        """
+        return self._share_parts(part, dtype, 0)
+
+    def share_columns(self, part: Any, *, dtype: torch.dtype | None = None) -> SharedTensor:
+        """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
+        order; ranks without any pass None.
+
+        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. Raises as
+        `share` does, and ConfigurationError if the parts differ in type or in any size but the second.
+        """
+        return self._share_parts(part, dtype, 1)
+
+    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int) -> SharedTensor:
+        what = ("rows", "columns")[dim]
+        label = self.step(f"share {what}")
+        tensor, record = prepare(part, self.encoding.bits, dtype)
+        records = announce(self.party, label, record)
+        if self.party.dealer is not None and records[self.party.dealer].get("has"):
+            raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
+        refuse_errors(label, records)
+        owners = [rank for rank, other in enumerate(records) if other.get("has")]
+        if not owners:
+            raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
+        parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
+        _check_parts(label, parts, dim)
+        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
+        return shared[0] if len(shared) == 1 else cast(SharedTensor, torch.cat(cast("list[Tensor]", shared), dim=dim))
+
+    def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
+        """Share a checked tensor of announced shape and type; `share` is what programs call."""
+        mine = tensor if self.rank == owner else None
+        if dtype == torch.bool:
+            return SharedTensor.wrap(self, self.protocol.share_bits(mine, shape, owner), dtype)
+        bits = self.encoding.bits if dtype.is_floating_point else 0
+        value = None if mine is None else self._encode(mine, bits)
+        return SharedTensor.wrap(self, self.protocol.share(value, shape, bits, owner), dtype)
+
+    def constant(self, tensor: Tensor) -> SharedTensor:
+        """Make a shared tensor of real numbers that every rank knows, to be written to later. It hides nothing yet."""
+        share = self.protocol.constant(self._encode(tensor, self.encoding.bits), self.encoding.bits)
+        return SharedTensor.wrap(self, share, tensor.dtype)
+
+    def _encode(self, tensor: Tensor, bits: int) -> Tensor:
+        if bits == 0:
+            return tensor.detach().contiguous().to(torch.int64)
+        return self.encoding.encode(tensor.detach().contiguous(), bits)
+
+    # Out ------------------------------------------------------------------------------------------------------------
+
+    def reveal(self, tensor: Tensor, to: Recipients = None) -> Tensor | None:
+        """Open a shared tensor to some computing ranks: one, a list, or (None) all of them.
+
+        Returns:
+            A plain tensor of the same shape and type on the ranks in ``to``, None on the others and on the dealer.
+            Public tensors come back as they are.
+
+        Raises:
+            ConfigurationError: a recipient that is no computing rank.
+            DisagreementError: the computing ranks name different recipients or shapes; nothing is opened then.
+
+        Reveals the values to the ranks in ``to``, and notes so in `reveals`. Cost: two rounds, one of them empty.
+        """
+        ranks = self.recipients(to)
+        self.note_reveal(f"tensor {tuple(tensor.shape)}", ranks)
+        if not isinstance(tensor, SharedTensor):
+            return tensor if self.rank in ranks else None
+        value = self.open([tensor], ranks)
+        return None if value is None else value[0]
+
+    def open(self, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
+        """Open several tensors in common rounds; None where this rank is no recipient. Programs call `reveal`."""
+        secret = [(place, tensor.protocol_share) for place, tensor in enumerate(tensors) if tensor.is_secret]
+        found: list[Tensor | None] = [None if tensor.is_secret else tensor.public_value for tensor in tensors]
+        for kind in sorted({(share.is_bit, share.bits) for _, share in secret}):
+            group = [(place, share) for place, share in secret if (share.is_bit, share.bits) == kind]
+            flat = [self.protocol.structural(share, lambda x: x.reshape(-1)) for _, share in group]
+            joined = flat[0] if len(flat) == 1 else self.protocol.join(flat, torch.cat)
+            bits = joined.bits
+            value = self.protocol.reveal(joined, list(ranks))
+            if value is None:
+                continue
+            pieces = torch.split(value, [share.numel for _, share in group])
+            for (place, share), piece in zip(group, pieces, strict=True):
+                found[place] = self.encoding.decode(piece.reshape(share.shape), bits, tensors[place].dtype)
+        if self.rank not in ranks:
+            return None
+        return [cast(Tensor, value) for value in found]
+
+    def recipients(self, to: Recipients) -> list[int]:
+        """The ranks that ``to`` means, in ascending order. Raises ConfigurationError as `reveal` does."""
+        if to is None:
+            return list(range(self.computing))
+        ranks = sorted({to} if isinstance(to, int) else set(to))
+        if not ranks:
+            raise ConfigurationError("reveal to nobody; want at least one computing rank")
+        for rank in ranks:
+            self.check_rank("reveal", "recipient", rank)
+        return ranks
+
+    def note_reveal(self, what: str, ranks: Sequence[int]) -> None:
+        """Compare among the computing ranks what is revealed to whom, and note it. Cost: one empty round."""
+        names = ",".join(map(str, ranks))
+        self.same(self.step(f"reveal to {names}: {what}"))
+        self.reveals.append(f"{what} to {names}")
+
+    # Models ---------------------------------------------------------------------------------------------------------
+
+    def share_module(self, module: torch.nn.Module, owner: int | None = None) -> Any:
+        """Share the parameters and buffers of a module, in place; see `mpc.module.share_module`."""
+        from mpc.module import share_module
+
+        return share_module(self, module, owner)
+
+    def reveal_module(self, module: torch.nn.Module, to: Recipients = None) -> Any:
+        """A plain copy of a shared module on the ranks in ``to``, None elsewhere; see `mpc.module.reveal_module`."""
+        from mpc.module import reveal_module
+
+        return reveal_module(self, module, to)
+
+    def save_module(
+        self, module: torch.nn.Module, folder: str | Path, optimizer: Optimizer | None = None
+    ) -> Path | None:
+        """Save this rank's shares of a module; see `mpc.saving.save_module`."""
+        from mpc.saving import save_module
+
+        return save_module(self, module, folder, optimizer)
+
+    def load_module(self, module: torch.nn.Module, folder: str | Path, optimizer: Optimizer | None = None) -> Any:
+        """Load the shares that `save_module` wrote into a module of the same kind; see `mpc.saving.load_module`."""
+        from mpc.saving import load_module
+
+        return load_module(self, module, folder, optimizer)
+
+    # Order ----------------------------------------------------------------------------------------------------------
+
+    def permutation(self, n: int, seed: int = 0) -> Tensor:
+        """A public random order of n rows, the same on all ranks; never for secrets. Cost: one empty round."""
+        self.same(self.step(f"permutation of {n}, seed {seed}"))
+        return permutation(n, seed)
+
+    def batches(self, n: int, size: int, seed: int = 0, epoch: int = 0) -> Iterator[Tensor]:
+        """Index tensors of one epoch over n rows in a public random order, the same on all ranks. One empty round."""
+        self.same(self.step(f"batches of {n} by {size}, seed {seed}, epoch {epoch}"))
+        return iter(batches(n, size, seed, epoch))
+
+    def step(self, what: str) -> str:
+        """A numbered label for the next step of the program."""
+        self._steps += 1
+        return f"{what} (step {self._steps})"
+
+    def same(self, label: str) -> None:
+        """Compare among the computing ranks that they are at the same step. Cost: one empty round."""
+        if not self.is_dealer:
+            peers = self.party.peers
+            self.party.exchange(dict.fromkeys(peers, b""), dict.fromkeys(peers, 0), label, phase="setup")
+
+    def check_rank(self, label: str, what: str, rank: Any) -> None:
+        """Raise ConfigurationError unless ``rank`` is a computing rank."""
+        if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank < self.computing:
+            dealer = "; that is the dealer, which holds no data" if rank == self.party.dealer else ""
+            want = f"a computing rank, 0 … {self.computing - 1}"
+            raise ConfigurationError(f"{label}: {what} {rank!r}; want {want}{dealer}")
+
+    def summary(self) -> str:
+        """A few lines: what this rank sent in each phase, the labels that cost most, and what was revealed."""
+        lines = [f"rank {self.rank} of {self.size} ({self.role.value}), protocol {self.protocol_name}"]
+        for phase in ("setup", "offline", "online"):
+            total = self.counts.total(phase)
+            sent = f"{total.bytes_sent:>14,} bytes sent, {total.messages:>9,} messages"
+            lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
+        lines += [f"revealed: {line}" for line in self.reveals]
+        return "\n".join(lines)
+
+
+def _check_parts(label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int) -> None:
+    """Raise ConfigurationError unless parts can be joined along ``dim``."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    got = "; ".join(f"rank {rank}: {tuple(shape)} {names[dtype]}" for rank, (shape, dtype) in parts.items())
+    kinds = {(tuple(shape[:dim]) + tuple(shape[dim + 1 :]), len(shape), dtype) for shape, dtype in parts.values()}
+    if len(kinds) > 1 or any(len(shape) <= dim for shape, _ in parts.values()):
+        which = "the first" if dim == 0 else "the second"
+        raise ConfigurationError(f"{label}: got {got}; want one type and equal sizes but for {which}")
+
+
+def _canonical(parameters: Mapping[str, Any]) -> bytes:
+    try:
+        text = json.dumps(dict(parameters), sort_keys=True).encode()
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"parameters: {error}; want numbers, texts, and lists of them") from None
+    return text if len(text) < 2000 else hashlib.sha256(text).hexdigest().encode()
+
+
+def _main_program() -> str:
+    """Name and hash of the main script, or 'interactive'."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not path:
+        return "interactive"
+    try:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return Path(path).name
+    return f"{Path(path).name} {digest[:16]}"

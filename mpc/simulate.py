@@ -1,0 +1,44 @@
+"""Ranks as threads of one process, for tests and notebooks: a program runs as it would in real processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+
+import parties
+from mpc.randomness import OwnStream
+from mpc.session import Session, session
+
+Result = TypeVar("Result")
+
+
+def simulate(
+    n: int,
+    program: Callable[[Session], Result],
+    *,
+    protocol: str = "additive",
+    bits: int = 20,
+    dealer: bool = True,
+    deadline: float = 60.0,
+    **options: Any,
+) -> list[Result]:
+    """Run ``program(session)`` on n ranks that are threads of this process; the last one is the dealer.
+
+    Returns what the program returned, in order of rank. Raises what it raised first, with a note that names the rank.
+    Every thread's random numbers start from the present state of torch's generator: seed before, not inside.
+
+    Security: none between the ranks, which share their memory.
+    """
+    state = torch.get_rng_state()
+
+    def run(party: parties.Party) -> Result:
+        with (
+            torch.autograd.grad_mode.set_multithreading_enabled(False),
+            OwnStream(state),
+            session(protocol, bits, party, **options) as one,
+        ):
+            return program(one)
+
+    return parties.simulate(n, run, dealer=dealer, deadline=deadline)
