@@ -29,6 +29,10 @@ VIEW_RATIO = 8
 """A view of an intermediate value that is this many times smaller is opened by itself; an input always as a whole."""
 
 
+def _meta(x: Share) -> Tensor:
+    return torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta")
+
+
 def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
 
@@ -198,7 +202,10 @@ class Additive(Protocol):
             out.data = (word & 1).to(torch.uint8) if is_bit else word
             return out
         if value is None or tuple(value.shape) != tuple(shape):
-            raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {value is not None and tuple(value.shape)}")
+            raise ConfigurationError(
+                f"rank {owner} owns an input of shape {tuple(shape)}, "
+                f"got {None if value is None else tuple(value.shape)}"
+            )
         part = value.to(torch.uint8) if is_bit else value.clone()
         for peer in self.party.peers:
             word = uniform(shape, self._seeds.stream(peer, "input", owner))
@@ -228,7 +235,9 @@ class Additive(Protocol):
         self.settle(own)
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
         if any(not 0 <= rank < self.party.computing for rank in receivers):
-            raise ConfigurationError(f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}")
+            raise ConfigurationError(
+                f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}"
+            )
         return products.reveal(self, own, receivers)
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
@@ -261,7 +270,9 @@ class Additive(Protocol):
         if self.virtual:
             out.data = torch.empty(shape, dtype=torch.int64, device="meta")
         elif part is None or tuple(part.shape) != tuple(shape):
-            raise ConfigurationError(f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}")
+            raise ConfigurationError(
+                f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}"
+            )
         else:
             out.data = part
         out.ready = True
@@ -284,7 +295,9 @@ class Additive(Protocol):
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
             return out
-        shape = compute(*(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)).shape
+        shape = compute(
+            *(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)
+        ).shape
 
         def step() -> Step:
             for x in inputs:

@@ -58,7 +58,7 @@ class Share:
         self.shape = shape
         self.bits = bits
         self.is_bit = is_bit
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[Any, Any] = {}
 
     @property
     def numel(self) -> int:
@@ -156,7 +156,7 @@ class Protocol(abc.ABC):
 
     @abc.abstractmethod
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
-        """op(x, value / 2^bits) for a public int64 tensor ``value``: a matrix product or convolution with public weights."""
+        """op(x, value / 2^bits) for a public int64 tensor ``value``: a product with public weights."""
 
     # ---- products ----------------------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class Protocol(abc.ABC):
 
     @abc.abstractmethod
     def interval(self, x: Share, function: str) -> Share:
-        """A function that is smooth on an interval and linear outside it: sigmoid, tanh, erf, gelu, ... (see `smooth`)."""
+        """A function that is smooth on an interval and linear outside it: sigmoid, tanh, gelu, ... (see `smooth`)."""
 
     @abc.abstractmethod
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:

@@ -13,10 +13,12 @@ from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask
 from protocols.products import combine_masks
+from protocols.ring import broadcast
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive, AdditiveShare
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare
 
 
 def invert(p: Additive, b: AdditiveShare) -> Share:
@@ -38,7 +40,7 @@ def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
 
 def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
     """b and c. Cost: one bit an element for each operand not opened before, one round; offline one bit."""
-    shape = torch.broadcast_shapes(b.shape, c.shape)
+    shape = broadcast(b.shape, c.shape)
 
     def step() -> Generator[Any, None, Tensor]:
         yield from p.value(b)

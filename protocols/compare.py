@@ -23,15 +23,16 @@ from protocols.ring import shift_right
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive, AdditiveShare
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare
 
 DIGIT = 4
 
 
 def given(part: Tensor) -> Generator[Any, None, Tensor]:
     """Step that is done at once."""
+    yield from ()
     return part
-    yield  # makes this a generator
 
 
 def digits(value: Tensor, count: int) -> Tensor:
@@ -42,7 +43,9 @@ def digits(value: Tensor, count: int) -> Tensor:
 
 
 def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
-    """Return XOR-shared tables of the digits of the mask's low ``bits`` bits: int32 (digits, n), low half v < digit, high v = digit.
+    """Return XOR-shared tables of the digits of the mask's low ``bits`` bits, for every v from 0 to 15.
+
+    Type and shape: int32 (digits, n); bit v is v < digit, bit 16 + v is v = digit.
 
     ``signed`` adds the mask's sign bit to every entry v < digit of the top digit, where it comes out of the tree
     unchanged. Cost: 4 bytes a digit, offline, once for each mask.
@@ -70,7 +73,8 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     """Step: XOR part of [public < mask] on the low ``bits`` bits, for public (*leading, *mask.shape).
 
     With ``signed`` (bits 63), of that bit xor the mask's sign. Shape and form of the result: as public, uint8.
-    Cost: 7 bits for every full group of four digits and 6 for the last node: 34 bits an element in two rounds at 63 bits.
+    Cost: 7 bits for every full group of four digits and 6 for the last node: 34 bits an element
+    in two rounds at 63 bits.
     """
     n = mask.share.numel()
     table = tables(p, mask, bits, signed=signed).share

@@ -89,28 +89,32 @@ def _mish_gradient(x: Tensor) -> Tensor:
 
 _ZERO, _ONE, _IDENTITY = (0.0, 0.0), (1.0, 0.0), (0.0, 1.0)
 
-INTERVAL = MappingProxyType({
-    "sigmoid": IntervalFunction(torch.sigmoid, 14.0, 32, 28, _ZERO, _ONE, 0.0),
-    "tanh": IntervalFunction(torch.tanh, 7.0, 16, 28, (-1.0, 0.0), _ONE, 0.0),
-    "erf": IntervalFunction(torch.erf, 4.0, 16, 14, (-1.0, 0.0), _ONE, 0.0),
-    "softplus": IntervalFunction(_softplus, 14.0, 32, 24, _ZERO, _IDENTITY, 0.5),
-    "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 14, _ZERO, _ONE, 0.0),
-    "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 12, _ZERO, _IDENTITY, 0.5),
-    "gelu_gradient": IntervalFunction(lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 14, _ZERO, _ONE, 0.0),
-    "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 14, _ZERO, _IDENTITY, 0.5),
-    "gelu_tanh_gradient": IntervalFunction(_gelu_tanh_gradient, 5.5, 16, 14, _ZERO, _ONE, 0.0),
-    "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 14.0, 32, 26, _ZERO, _IDENTITY, 0.5),
-    "silu_gradient": IntervalFunction(_silu_gradient, 14.0, 32, 32, _ZERO, _ONE, 0.0),
-    "mish": IntervalFunction(_mish, 14.0, 32, 30, _ZERO, _IDENTITY, 0.5),
-    "mish_gradient": IntervalFunction(_mish_gradient, 14.0, 32, 34, _ZERO, _ONE, 0.0),
-})
+INTERVAL = MappingProxyType(
+    {
+        "sigmoid": IntervalFunction(torch.sigmoid, 14.0, 32, 28, _ZERO, _ONE, 0.0),
+        "tanh": IntervalFunction(torch.tanh, 7.0, 16, 28, (-1.0, 0.0), _ONE, 0.0),
+        "erf": IntervalFunction(torch.erf, 4.0, 16, 14, (-1.0, 0.0), _ONE, 0.0),
+        "softplus": IntervalFunction(_softplus, 14.0, 32, 24, _ZERO, _IDENTITY, 0.5),
+        "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 14, _ZERO, _ONE, 0.0),
+        "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 12, _ZERO, _IDENTITY, 0.5),
+        "gelu_gradient": IntervalFunction(lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 14, _ZERO, _ONE, 0.0),
+        "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 14, _ZERO, _IDENTITY, 0.5),
+        "gelu_tanh_gradient": IntervalFunction(_gelu_tanh_gradient, 5.5, 16, 14, _ZERO, _ONE, 0.0),
+        "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 14.0, 32, 26, _ZERO, _IDENTITY, 0.5),
+        "silu_gradient": IntervalFunction(_silu_gradient, 14.0, 32, 32, _ZERO, _ONE, 0.0),
+        "mish": IntervalFunction(_mish, 14.0, 32, 30, _ZERO, _IDENTITY, 0.5),
+        "mish_gradient": IntervalFunction(_mish_gradient, 14.0, 32, 34, _ZERO, _ONE, 0.0),
+    }
+)
 
-SCALED = MappingProxyType({
-    "reciprocal": ScaledFunction(torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 12, True),
-    "sqrt": ScaledFunction(torch.sqrt, torch.sqrt, lambda k: 2.0**k, lambda k: 0.0, 10, False),
-    "rsqrt": ScaledFunction(torch.rsqrt, torch.rsqrt, lambda k: 2.0**-k, lambda k: 0.0, 10, True),
-    "log": ScaledFunction(torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 10, True),
-})
+SCALED = MappingProxyType(
+    {
+        "reciprocal": ScaledFunction(torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 12, True),
+        "sqrt": ScaledFunction(torch.sqrt, torch.sqrt, lambda k: 2.0**k, lambda k: 0.0, 10, False),
+        "rsqrt": ScaledFunction(torch.rsqrt, torch.rsqrt, lambda k: 2.0**-k, lambda k: 0.0, 10, True),
+        "log": ScaledFunction(torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 10, True),
+    }
+)
 
 
 def interval_function(name: str) -> IntervalFunction:

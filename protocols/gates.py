@@ -26,13 +26,17 @@ FAN = 4
 
 @lru_cache(maxsize=64)
 def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[list[tuple[int, ...]], Tensor, Tensor]:
-    """Return the mask products to deal, and for each term its inputs and where each subset's product stands in the bank.
+    """Return the mask products to deal; for each term its inputs and where each subset's product is in the bank.
 
     The bank holds: nothing (zero), the constant one, the masks, the dealt products. A term with fewer inputs than
     FAN is filled up with an input that is one and has no mask.
     """
     products = sorted({t for term in terms for size in range(2, len(term) + 1) for t in combinations(term, size)})
-    where = {(): 1, **{(i,): 2 + i for i in range(inputs)}, **{t: 2 + inputs + k for k, t in enumerate(products)}}
+    where: dict[tuple[int, ...], int] = {
+        (): 1,
+        **{(i,): 2 + i for i in range(inputs)},
+        **{t: 2 + inputs + k for k, t in enumerate(products)},
+    }
     places = torch.zeros(len(terms), 1 << FAN, dtype=torch.int64)
     chosen = torch.full((len(terms), FAN), inputs, dtype=torch.int64)
     for row, term in enumerate(terms):
@@ -42,9 +46,7 @@ def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[list[tuple[i
     return products, chosen, places
 
 
-def conjunctions(
-    p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
-) -> Generator[Any, None, Tensor]:
+def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) -> Generator[Any, None, Tensor]:
     """Step: the AND of each term's inputs. ``inputs`` (k, ..., bytes) are XOR parts; returns (len(terms), ..., bytes).
 
     Cost: the bits of the inputs, one round; offline a bit for every product of masks.
@@ -65,7 +67,9 @@ def conjunctions(
     yield opening
     public = cast(Tensor, opening.value)
     one = torch.full_like(public[:1], 255)
-    bank = torch.cat([torch.zeros_like(one), one if p.first or p.virtual else torch.zeros_like(one), mask.share, dealt.share])
+    bank = torch.cat(
+        [torch.zeros_like(one), one if p.first or p.virtual else torch.zeros_like(one), mask.share, dealt.share]
+    )
     known = torch.cat([public, one])[chosen]
     weight = torch.full_like(known[:, :1], 255)
     for i in range(FAN):
@@ -77,9 +81,7 @@ def conjunctions(
     return value[:, 0]
 
 
-def _node(
-    p: Additive, less: Tensor, equal: Tensor, *, last: bool
-) -> Generator[Any, None, tuple[Tensor, Tensor]]:
+def _node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any, None, tuple[Tensor, Tensor]]:
     """Step: join digits (fan, ...), most significant first, into one 'less' and one 'equal' (not for the last node)."""
     fan = less.shape[0]
     equals = fan - 1 if last else fan
@@ -106,7 +108,7 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
 
             def keep(result: tuple[Tensor, Tensor], holder: list[Any] = holder, done: Awaitable = done) -> None:
                 holder.append(result)
-                p.scheduler.release(done)  # type: ignore[arg-type]
+                p.scheduler.release(done)
 
             p.scheduler.start(_node(p, less[:odd], equal[:odd], last=False), keep)
         elif odd:

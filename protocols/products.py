@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from parties import DryParty, Role
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask
+from protocols.ring import as_bytes, broadcast
 from protocols.truncate import operands
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive, AdditiveShare
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare
 
 
 def multiply(p: Additive, x: Share, y: Share) -> Share:
@@ -29,7 +32,7 @@ def multiply(p: Additive, x: Share, y: Share) -> Share:
     a, b = cast("AdditiveShare", x), cast("AdditiveShare", y)
     if a.form is None and b.form is not None:
         a, b = b, a
-    shape = torch.broadcast_shapes(x.shape, y.shape)
+    shape = broadcast(x.shape, y.shape)
     return p.make(shape, x.bits + y.bits, _multiply(p, a, b, shape))
 
 
@@ -46,7 +49,7 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
         for other_factor, other in right.terms:
             (dealt,) = p.correlations.deal(
                 [mask, other],
-                [Output(tuple(torch.broadcast_shapes(mask.share.shape, other.share.shape)))],
+                [Output(tuple(broadcast(mask.share.shape, other.share.shape)))],
                 lambda m, o: [m * o],
             )
             term = term + dealt.share * other_factor
@@ -126,18 +129,18 @@ def linear_form(form: Form, function: Callable[[Tensor], Tensor]) -> Form:
 
 
 def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | None:
-    """Send re-randomised parts of x to the receivers. Cost: one round, 8 bytes an element (bits: 1) to each receiver."""
+    """Send re-randomised parts of x to the receivers. Cost: one round, 8 bytes an element (bits: 1) a receiver."""
     size = x.numel * (1 if x.is_bit else 8)
     party = p.party
     if p.virtual:
         p.correlations.flush()
-        if p.correlations.planning:
+        if isinstance(party, DryParty) and party.role is Role.COMPUTING:
             outgoing = {rank: size for rank in receivers if rank != party.rank}
-            incoming = {rank: size for rank in party.peers} if party.rank in receivers else {}
+            incoming = dict.fromkeys(party.peers, size) if party.rank in receivers else {}
             party.exchange(outgoing, incoming, "reveal")
         return None
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
-    message = memoryview(part.contiguous().reshape(-1).numpy()).cast("B") if size else memoryview(b"")
+    message = as_bytes(part.contiguous())
     mine = party.rank in receivers
     answers = party.exchange(
         {rank: message for rank in receivers if rank != party.rank},

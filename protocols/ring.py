@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import product
+from typing import Any, cast
 from typing import Protocol as Interface
 
 import torch
@@ -25,12 +26,28 @@ class ByteSource(Interface):
         """Fill the writable buffer."""
 
 
+def as_bytes(x: Tensor) -> memoryview:
+    """Return the memory of a contiguous CPU tensor as flat bytes, without a copy; writable if the tensor is."""
+    if not x.numel():
+        return memoryview(bytearray())
+    return memoryview(cast("Any", x.reshape(-1).numpy())).cast("B")
+
+
+def fill(x: Tensor, source: ByteSource) -> Tensor:
+    """Overwrite a fresh, contiguous tensor with pseudo-random bytes and return it."""
+    if x.numel():
+        source.fill(as_bytes(x))
+    return x
+
+
 def uniform(shape: Sequence[int], source: ByteSource) -> Tensor:
     """Return a uniform int64 tensor."""
-    out = torch.empty(tuple(shape), dtype=torch.int64)
-    if out.numel():
-        source.fill(memoryview(out.reshape(-1).numpy()).cast("B"))
-    return out
+    return fill(torch.empty(tuple(shape), dtype=torch.int64), source)
+
+
+def broadcast(*shapes: Sequence[int]) -> torch.Size:
+    """Return the shape that shapes broadcast to."""
+    return cast("torch.Size", cast("Any", torch).broadcast_shapes(*shapes))
 
 
 def shift_right(x: Tensor, places: int) -> Tensor:
@@ -101,21 +118,20 @@ class _Geometry:
 
     def fold(self, columns: Tensor) -> Tensor:
         """Add windows back to where `columns` took them from: (batch, channels, *space)."""
-        windows = columns.reshape(
-            self.groups, self.batch, *self.out, self.channels // self.groups, *self.kernel
-        )
+        windows = columns.reshape(self.groups, self.batch, *self.out, self.channels // self.groups, *self.kernel)
         n = len(self.space)
         padded = columns.new_zeros((self.batch, self.groups, self.channels // self.groups, *self.padded))
         for place in product(*(range(k) for k in self.kernel)):
-            piece = windows[(..., *place)]  # (groups, batch, *out, channels/groups)
+            piece = windows[cast("Any", (..., *place))]  # (groups, batch, *out, channels/groups)
             piece = piece.permute(1, 0, 2 + n, *range(2, 2 + n))
             where = tuple(
                 slice(p * d, p * d + (o - 1) * t + 1, t)
                 for p, d, o, t in zip(place, self.dilation, self.out, self.stride, strict=True)
             )
-            padded[(slice(None), slice(None), slice(None), *where)] += piece
+            padded[cast("Any", (slice(None), slice(None), slice(None), *where))] += piece
         inner = tuple(slice(p, p + s) for p, s in zip(self.padding, self.space, strict=True))
-        return padded[(slice(None), slice(None), slice(None), *inner)].reshape(self.batch, self.channels, *self.space)
+        cut = padded[(slice(None), slice(None), slice(None), *inner)]
+        return cut.reshape(self.batch, self.channels, *self.space)
 
     def rows(self, y: Tensor) -> Tensor:
         """Outputs as a matrix per group: (groups, batch * out, features/groups)."""
@@ -148,7 +164,9 @@ def _weight_gradient(g: _Geometry, grad: Tensor, x: Tensor) -> Tensor:
     return full.reshape(g.features, g.channels // g.groups, *g.kernel)
 
 
-def transposed_space(space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, extra: Sizes) -> Sizes:
+def transposed_space(
+    space: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, extra: Sizes
+) -> Sizes:
     """Output size of a transposed convolution."""
     return tuple(
         (s - 1) * t - 2 * p + d * (k - 1) + e + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -18,20 +19,17 @@ from protocols.ring import low_bits, shift_right
 from protocols.truncate import EXTRA, HIGHEST, narrow, operand, rescale
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive, AdditiveShare
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare
 
 NARROW = 6
 """Bytes opened to rescale a series: its value is below 2^6, with 40 fraction bits."""
 
 
-def _weights(values: list[int], like: Share, value: int = 0) -> Tensor:
-    return torch.tensor(values, dtype=torch.int64).reshape(-1, *(1 for _ in like.shape))
-
-
 def _steps(table: list[float], bits: int) -> list[int]:
     """Round a table of values by region to integers, and return the steps from one region to the next."""
     units = [round(v * 2.0**bits) for v in table]
-    return [b - a for a, b in zip(units, units[1:], strict=False)]
+    return [b - a for a, b in pairwise(units)]
 
 
 def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Share:
@@ -82,9 +80,7 @@ def interval(p: Additive, x: Share, function: str) -> Share:
     return value
 
 
-def _series(
-    p: Additive, x: AdditiveShare, function: str, power: int
-) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _series(p: Additive, x: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the series of a function at phase x * 2^power (units of 2^-64 turns), with the session's bits."""
     form = yield from p.masked(x)
     part = fourier.evaluate(p, function, form.public << power, form.mask.map(lambda r: r << power))
@@ -203,8 +199,8 @@ def _exp2(fraction: Tensor) -> Tensor:
 def scaled(p: Additive, x: Share, function: str) -> Share:
     """reciprocal, sqrt, rsqrt or log of x > 0.
 
-    Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value at one
-    unit is returned, 0 for sqrt; above, the value at the upper end. Error: 3e-6 relative plus one unit; x itself
+    Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value
+    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 3e-6 relative plus one unit; x itself
     is only known to one unit, which is what limits small x.
     Method: comparisons with all powers of 4 from one opening give the region of x; x times a power of 4 is
     z in [1/4, 1); a Fourier series of the phase of z; the result is scaled back by the region's bits.
@@ -224,7 +220,12 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     if edges not in x.facts:
         x.facts[edges] = compare.at_least(p, own, [1 << place for place in places])
     regions = cast(Share, x.facts[edges])
-    normal = _weighted(p, p.multiply(regions, p.shift(x, x.bits)), _steps([0.0, *(2.0 ** (top - 2 - e) for e in places[:-1]), 0.0], 0), 0)
+    normal = _weighted(
+        p,
+        p.multiply(regions, p.shift(x, x.bits)),
+        _steps([0.0, *(2.0 ** (top - 2 - e) for e in places[:-1]), 0.0], 0),
+        0,
+    )
     mantissa = p.make(x.shape, p.bits, _mantissa(p, cast("AdditiveShare", normal), function, 63 - top))
     powers = [(e + 2 - x.bits) / 2 for e in places[:-1]]
     return_bits, factors, offsets = _tables(p, spec, powers, x.bits)
@@ -249,9 +250,7 @@ def _tables(p: Additive, spec: ScaledFunction, powers: list[float], bits: int) -
     return min(p.bits + EXTRA, room), factors, offsets
 
 
-def _mantissa(
-    p: Additive, z: AdditiveShare, function: str, power: int
-) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _mantissa(p: Additive, z: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the function's series at z, whose phase is z * 2^power in units of 2^-64 turns."""
     part = yield from p.value(z)
     public, mask = yield from fourier.open_phase(p, part << power)

@@ -19,7 +19,7 @@ LONGEST = 1 << 16
 
 
 def network(n: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield the layers of Batcher's network for n values (Knuth, TAOCP 5.2.2, algorithm M): disjoint pairs (low, high)."""
+    """Yield the layers of Batcher's network for n values (Knuth, TAOCP 5.2.2, M): disjoint pairs (low, high)."""
     top = 1 << max(0, (n - 1).bit_length() - 1)
     p = top
     while p > 0:
@@ -65,7 +65,8 @@ def sort(p: Additive, x: Share, dim: int, *, descending: bool = False) -> tuple[
         swap = p.negative(p.structural(gap, lambda t: t[0]))
         move = p.multiply(swap, gap)
         stay = sorted(set(range(n)) - set(low.tolist()) - set(high.tolist()))
-        rest = p.structural(both, lambda t, i=torch.tensor(stay, dtype=torch.int64): t[:, i])  # type: ignore[misc]
+        others = torch.tensor(stay, dtype=torch.int64)
+        rest = p.structural(both, lambda t, i=others: t[:, i])  # type: ignore[misc]
         order = torch.argsort(torch.tensor([*low.tolist(), *high.tolist(), *stay]))
 
         def merge(parts: list[Tensor], order: Tensor = order) -> Tensor:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from torch import Tensor
 
 from protocols import compare
+from protocols.additive_share import Origin, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask
-from protocols.ring import low_bits, shift_right
+from protocols.ring import broadcast, low_bits, shift_right
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive, AdditiveShare
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare
 
 EXTRA = 12
 """A share may carry this many bits above the session's without being rescaled (second moments of optimisers do)."""
@@ -137,12 +138,13 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
     return out
 
 
-def scaled_origin(x: AdditiveShare, value: Tensor) -> Any:
+def scaled_origin(x: AdditiveShare, value: Tensor) -> Origin | None:
     """Origin of x times a public tensor: the mask is multiplied alike."""
-    from protocols.additive_share import derived
 
     def derive(form: Form) -> Form:
-        times = lambda t: t * value.to(t.device)  # noqa: E731
+        def times(t: Tensor) -> Tensor:
+            return t * value.to(t.device)
+
         return Form(times(form.public), [(q, mask.map(times)) for q, mask in form.terms])
 
-    return derived(x, derive, whole=torch.broadcast_shapes(x.shape, value.shape) == x.shape)
+    return derived(x, derive, whole=broadcast(x.shape, value.shape) == x.shape)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from parties import Party, Role
+from parties import DryParty, Party, Role
+from protocols.ring import as_bytes
 from protocols.schedule import Opening
 
 _GATHER = 0x0102040810204080
@@ -64,17 +65,15 @@ def open_all(party: Party, openings: Sequence[Opening]) -> None:
     Cost: one round; to each peer the sum of the openings' bytes.
     """
     size = sum(opening.bytes for opening in openings)
-    if party.role is Role.DEALER or openings[0].part.is_meta:
-        if party.role is not Role.DEALER:
+    if openings[0].part.is_meta:
+        if isinstance(party, DryParty) and party.role is Role.COMPUTING:
             party.exchange(dict.fromkeys(party.peers, size), dict.fromkeys(party.peers, size), _label(openings))
         for opening in openings:
             opening.value = torch.empty_like(opening.part)
         return
     message = torch.cat([to_bytes(opening.part, opening.width) for opening in openings])
-    outgoing = memoryview(message.numpy())
-    answers = party.exchange(
-        dict.fromkeys(party.peers, outgoing), dict.fromkeys(party.peers, size), _label(openings)
-    )
+    outgoing = as_bytes(message)
+    answers = party.exchange(dict.fromkeys(party.peers, outgoing), dict.fromkeys(party.peers, size), _label(openings))
     heard = [torch.frombuffer(answers[peer], dtype=torch.uint8) if size else message for peer in party.peers]
     place = 0
     for opening in openings:

@@ -24,6 +24,7 @@ from torch import Tensor
 from parties import Party, Role, WireError
 from parties.prg import Generator
 from protocols.form import Mask
+from protocols.ring import as_bytes, fill
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
@@ -53,10 +54,7 @@ class Output:
 
 
 def _expand(output: Output, stream: Generator) -> Tensor:
-    value = torch.empty(output.shape, dtype=output.dtype)
-    if value.numel():
-        stream.fill(memoryview(value.reshape(-1).numpy()).cast("B"))
-    return value
+    return fill(torch.empty(output.shape, dtype=output.dtype), stream)
 
 
 def _meta(output: Output) -> Tensor:
@@ -129,7 +127,7 @@ class Correlations:
         others = self._combine(output, self._streams[:-1])
         correction = value - others if output.additive else value ^ others
         if correction.numel():
-            self._waiting.append(memoryview(correction.contiguous().reshape(-1).numpy()).cast("B"))
+            self._waiting.append(as_bytes(correction.contiguous()))
             self._waiting_bytes += output.bytes
             if self._waiting_bytes >= FLUSH:
                 self.flush()
@@ -142,7 +140,7 @@ class Correlations:
         value = torch.empty(output.shape, dtype=output.dtype)
         if not value.numel():
             return value
-        target = memoryview(value.reshape(-1).numpy()).cast("B")
+        target = as_bytes(value)
         done = 0
         while done < output.bytes:
             if not self._buffer:
