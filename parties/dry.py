@@ -36,7 +36,7 @@ class DryParty(Party):
             )
         self._place(rank, size, dealer)
         self.session = bytes(16)
-        self._over = False
+        self._over = ""
 
     def exchange(
         self,
@@ -45,7 +45,7 @@ class DryParty(Party):
         label: str,
         *,
         phase: str = "online",
-        into: Mapping[int, memoryview] | None = None,  # noqa: ARG002
+        into: Mapping[int, memoryview] | None = None,
     ) -> dict[int, memoryview]:
         """Count one round; see `Party.exchange`. Returns an empty dictionary."""
         line = self.counts.line(phase, label)
@@ -55,16 +55,16 @@ class DryParty(Party):
         line.bytes_received += sum(incoming.values())
         return {}
 
-    def send(self, to: int, data: Buffer | int, label: str, phase: str = "offline") -> None:  # noqa: ARG002
+    def send(self, to: int, data: Buffer | int, label: str, phase: str = "offline") -> None:
         """Count one message; see `Party.send`."""
         self._count(data, label, phase)
 
     def receive(
         self,
-        source: int,  # noqa: ARG002
+        source: int,
         label: str,
         size: int | None = None,
-        limit: int = 0,  # noqa: ARG002
+        limit: int = 0,
         phase: str = "offline",
     ) -> memoryview:
         """Count ``size`` bytes, none if it is None; see `Party.receive`. Returns an empty view."""
@@ -74,7 +74,7 @@ class DryParty(Party):
     def flush(self) -> None:
         """Nothing is held."""
 
-    def broadcast(self, source: int, data: bytes | None, label: str, *, limit: int = 0) -> bytes:  # noqa: ARG002
+    def broadcast(self, source: int, data: bytes | None, label: str, *, limit: int = 0) -> bytes:
         """Count a broadcast; see `Party.broadcast`. Returns ``data``, or nothing where it would be received."""
         if data is None:
             self.counts.line("setup", label)
@@ -89,13 +89,11 @@ class DryParty(Party):
             self._count(value, label, "setup")
             self.counts.line("setup", label).bytes_received += len(value)
 
-    def fail(self, error: BaseException) -> None:  # noqa: ARG002
-        """End without telling anybody."""
-        self._over = True
+    def fail(self, error: BaseException) -> None:
+        """Nobody is told."""
 
     def close(self) -> None:
-        """End."""
-        self._over = True
+        """Nothing is open."""
 
     def _count(self, data: Buffer | int, label: str, phase: str) -> None:
         line = self.counts.line(phase, label)

@@ -128,13 +128,9 @@ class _Group:
             return 130
 
     def _wait(self) -> int:
-        first = -1
-        crashed: list[int] = []
         pause = 0.005
         while None in (codes := [process.poll() for process in self._processes]):
-            first = next((rank for rank, code in enumerate(codes) if code), -1)
-            if first >= 0:
-                crashed = [rank for rank, code in enumerate(codes) if code is not None and code < 0]
+            if any(codes):
                 self._end(_GRACE)
                 break
             time.sleep(pause)
@@ -142,12 +138,11 @@ class _Group:
         ends = [process.wait() for process in self._processes]
         for reader in self._readers:
             reader.join(1.0)
-        if first < 0:
-            first = next((rank for rank, code in enumerate(ends) if code), -1)
-        if first < 0:
+        if not any(ends):
             return 0
-        if crashed:
-            first = crashed[0]
+        # of several that had ended when it was seen, one that was killed is more likely the cause
+        failed = [rank for rank, code in enumerate(codes) if code] or [rank for rank, code in enumerate(ends) if code]
+        first = min(failed, key=lambda rank: ends[rank] >= 0)
         code = ends[first]
         others = ", ".join(f"rank {rank} {_how(each)}" for rank, each in enumerate(ends) if each and rank != first)
         rest = f"; then {others}; the errors above name the rank where it began" if others else ""

@@ -70,7 +70,7 @@ class MpiChannel(Channel):
             ) from error
         self._owner = not MPI.Is_initialized()
         if self._owner:
-            MPI.Init_thread(MPI.THREAD_FUNNELED)
+            MPI.Init_thread(MPI.THREAD_SERIALIZED)  # backward passes on accelerators run on other threads
         self._mpi: Any = MPI
         self._world: Any = MPI.COMM_WORLD.Dup()
         super().__init__(self._world.Get_rank(), self._world.Get_size(), deadline)

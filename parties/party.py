@@ -12,6 +12,7 @@ from parties.channel import flat
 from parties.counts import Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
+from parties.links import Link, printable, ranks_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,23 +34,6 @@ class Role(Enum):
 
     COMPUTING = "computing"
     DEALER = "dealer"
-
-
-class _Link:
-    """What one rank remembers of its traffic with one other rank."""
-
-    __slots__ = ("digest", "digest_in", "digest_out", "lower", "received", "sent")
-
-    def __init__(self, *, lower: bool) -> None:
-        self.lower = lower
-        self.sent = 0
-        self.received = 0
-        self.digest = self.digest_in = self.digest_out = bytes(8)
-
-    def step(self, label: str, out: int, back: int) -> bytes:
-        up, down = (out, back) if self.lower else (back, out)
-        self.digest = advance(self.digest, label, up, down)
-        return self.digest
 
 
 class Party:
@@ -95,8 +79,8 @@ class Party:
         self._place(channel.rank, channel.size, dealer)
         self.channel = channel
         self.session = bytes(16)
-        self._links = {rank: _Link(lower=self.rank < rank) for rank in self._others()}
-        self._over = False
+        self._links = {rank: Link(lower=self.rank < rank) for rank in self._others()}
+        self._over = ""  # why nothing can be sent any more
         self.session = self.broadcast(0, os.urandom(16) if self.rank == 0 else None, "session id", limit=16)
         if len(self.session) != 16:
             raise WireError(f"session id of {len(self.session)} bytes; want 16", rank=0)
@@ -249,7 +233,7 @@ class Party:
                 said.setdefault(values[rank], []).append(rank)
             most = max(said.values(), key=len)
             odd = next(ranks[0] for ranks in said.values() if ranks is not most)
-            text = "; ".join(f"{_ranks(ranks)} said {_printable(what)}" for what, ranks in said.items())
+            text = "; ".join(f"{ranks_text(ranks)} said {printable(what)}" for what, ranks in said.items())
             error = DisagreementError(f"no agreement on '{label}': {text}", rank=odd)
             self._fail_on(error)
             raise error
@@ -263,7 +247,7 @@ class Party:
         if the session is over.
         """
         if not self._over:
-            self._over = True
+            self._over = f"it failed with {type(error).__name__}"
             self.channel.abort(Failure.of(error, self.rank))
 
     def close(self) -> None:
@@ -278,7 +262,7 @@ class Party:
             except JointfitError as error:
                 self._fail_on(error)
                 raise
-            self._over = True
+            self._over = "it was closed"
 
     def __enter__(self) -> Self:
         return self
@@ -296,13 +280,15 @@ class Party:
     def _others(self) -> Iterable[int]:
         return (rank for rank in range(self.size) if rank != self.rank)
 
-    def _link(self, rank: int) -> _Link:
+    def _link(self, rank: int) -> Link:
         link = self._links.get(rank)
         if link is None:
             raise ConfigurationError(f"rank {rank} is no peer of rank {self.rank}; want another rank below {self.size}")
         return link
 
     def _send(self, kind: FrameType, to: int, label: bytes, digest: bytes, view: memoryview) -> None:
+        if self._over:
+            raise self._ended(label.decode())
         link = self._link(to)
         header = Header(kind, link.sent, view.nbytes, self.session, digest, label)
         self.channel.send(to, header.pack(), view)
@@ -344,6 +330,8 @@ class Party:
 
     def _header(self, source: int, label: str, size: int | None) -> Header:
         """The next header of a rank, checked but for its digest."""
+        if self._over:
+            raise self._ended(label)
         link = self._link(source)
         try:
             header = Header.parse(self.channel.receive_header(source))
@@ -381,6 +369,9 @@ class Party:
             label=label,
         )
 
+    def _ended(self, label: str) -> JointfitError:
+        return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")
+
     def _disagreement(self, source: int, label: str, size: int | None, header: Header) -> DisagreementError:
         what = {FrameType.EXCHANGE: "a round", FrameType.STREAM: "a stream", FrameType.SETUP: "setup"}[header.type]
         mine = "any number of" if size is None else size
@@ -395,12 +386,3 @@ class Party:
         """End the session on an error that other ranks have to hear of."""
         if not isinstance(error, ConfigurationError):
             self.fail(error)
-
-
-def _ranks(ranks: list[int]) -> str:
-    return ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
-
-
-def _printable(value: bytes) -> str:
-    text = value.decode("ascii", "replace")
-    return f"'{text}'" if text.isascii() and text.isprintable() else f"{len(value)} bytes 0x{value[:32].hex()}"

@@ -60,7 +60,7 @@ class Generator:
     It cannot be copied or pickled, and refuses to work in a process forked after it was made: the same bytes would
     be drawn twice. Not for use by two threads at once.
 
-    Cost: about 9 GB/s on one core with AES-NI and VAES, from 16 KB on; a new generator 4 µs.
+    Cost: 6 to 9 GB/s on one core with AES-NI and VAES, from 16 KB on; a new generator 4 µs.
     """
 
     __slots__ = ("_context", "_pid", "position")

@@ -7,7 +7,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from parties.channel import DEADLINE
-from parties.errors import ConfigurationError
+from parties.errors import ConfigurationError, JointfitError
+from parties.frames import Failure
 from parties.party import Party
 
 if TYPE_CHECKING:
@@ -80,7 +81,11 @@ def connect(
         channel = MpiChannel(deadline=wait)
     else:
         raise ConfigurationError(f"this process has no peers; {_HOW}")
-    return Party(channel, dealer=dealer)
+    try:
+        return Party(channel, dealer=dealer)
+    except JointfitError as error:
+        channel.abort(Failure.of(error, channel.rank))
+        raise
 
 
 def parse_address(text: Address | str) -> Address:

@@ -9,6 +9,7 @@ from parties.errors import (
     ConfigurationError,
     DeadlineError,
     DisagreementError,
+    JointfitError,
     PeerFailed,
     PeerLost,
     WireError,
@@ -284,3 +285,22 @@ def test_memory_is_bounded():
 def test_repr():
     assert simulate(3, repr)[2] == "Party(rank 2 of 3, dealer, dealer 2)"
     assert isinstance(DryParty(2), Party)
+
+
+def test_nothing_works_after_the_end():
+    def program(party):
+        party.close()
+        with pytest.raises(JointfitError, match="for 'late': the session is over, it was closed"):
+            party.exchange({1 - party.rank: b"1"}, {}, "late")
+        with pytest.raises(JointfitError, match="the session is over"):
+            party.receive(1 - party.rank, "late")
+        party.close()
+
+    simulate(2, program, dealer=False)
+
+    def failing(party):
+        party.fail(KeyError("patient 7"))
+        with pytest.raises(JointfitError, match="the session is over, it failed with KeyError"):
+            party.send(1 - party.rank, b"1", "late")
+
+    simulate(2, failing, dealer=False)
