@@ -20,6 +20,7 @@ from mpc.lookup import OPERATIONS
 from mpc.ops import inplace
 from mpc.ops.lazy import LINEAR, postpone
 from mpc.ops.views import metadata_change, view
+from mpc.randomness import public_draw
 from mpc.tensor import SharedTensor
 
 Route = Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]
@@ -77,7 +78,11 @@ def _in_the_clear(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
     named = {name: _plain(a) for name, a in kwargs.items()}
     if torch.Tag.inplace_view in func.tags:
         return metadata_change(func, args, kwargs)
-    out = func(*plain, **named)
+    if torch.Tag.nondeterministic_seeded in func.tags:
+        with public_draw(tensors[0]):
+            out = func(*plain, **named)
+    else:
+        out = func(*plain, **named)
     known = {id(t.public_value): t for t in tensors} if func._schema.is_mutable else {}
     return _wrapped(session, out, args, kwargs, known) if func._schema.is_mutable else _public(session, out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,12 +26,12 @@ def largest(bits: int) -> float:
 def as_tensor(data: Any, dtype: torch.dtype | None = None) -> Tensor:
     """Make a plain tensor of a tensor, an array, a data frame or nested lists, of type bool, int64, float32 or float64.
 
-    Smaller integers become int64 and smaller floats float32. Raises ConfigurationError, without values in its text.
+    Smaller integers become int64 and smaller floats float32; lists of Python's floats become float64, as in NumPy. Raises ConfigurationError, without values in its text.
     """
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
     try:
-        tensor = data.detach() if isinstance(data, Tensor) else torch.as_tensor(data)
+        tensor = data.detach() if isinstance(data, Tensor) else torch.as_tensor(np.array(data))
     except (TypeError, ValueError, RuntimeError):
         kind = getattr(data, "dtype", None)
         got = type(data).__name__ + (f" of dtype {kind}" if kind is not None else "")

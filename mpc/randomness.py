@@ -60,6 +60,12 @@ class Stream:
                 torch.set_rng_state(outside)
 
 
+def public_draw(x: Tensor) -> contextlib.AbstractContextManager[None]:
+    """What random operations on a shared tensor run in: numbers from its session's stream, the same on all ranks."""
+    stream = getattr(x.session, "stream", None) if isinstance(x, SharedTensor) else None
+    return contextlib.nullcontext() if stream is None else stream.drawing()
+
+
 class OwnStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Gives a thread its own state of torch's generator, so that ranks that are threads draw equal numbers.
 

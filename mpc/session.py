@@ -210,7 +210,8 @@ class Session:
         parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
         _check_parts(label, parts, dim)
         shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
-        return shared[0] if len(shared) == 1 else cast(SharedTensor, torch.cat(cast("list[Tensor]", shared), dim=dim))
+        whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
+        return SharedTensor.wrap(self, whole, shared[0].dtype)
 
     def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
         """Share a checked tensor of announced shape and type; `share` is what programs call."""

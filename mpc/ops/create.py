@@ -10,6 +10,7 @@ from torch import Tensor
 from mpc.errors import UnsupportedOperation
 from mpc.lookup import OPERATIONS, always, implements
 from mpc.ops.common import convert, lift, promote, result, write
+from mpc.randomness import public_draw
 from mpc.tensor import SharedTensor
 
 aten = torch.ops.aten
@@ -18,7 +19,10 @@ aten = torch.ops.aten
 def _like(func: Any) -> Any:
     def make(x: SharedTensor, *args: Any, **kwargs: Any) -> SharedTensor:
         model = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype)
-        return SharedTensor.public(x.session, func(model, *args, **kwargs))
+        if torch.Tag.nondeterministic_seeded not in func.tags:
+            return SharedTensor.public(x.session, func(model, *args, **kwargs))
+        with public_draw(x):
+            return SharedTensor.public(x.session, func(model, *args, **kwargs))
 
     return make
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mpc.ops.common import assert_shared, write
+from mpc.randomness import public_draw
 from mpc.tensor import SharedTensor
 
 
@@ -70,7 +71,8 @@ def _sized(target: Any, made: Tensor) -> SharedTensor:
 def _random(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """Random numbers are public: drawn in the clear, then written."""
     buffer = torch.empty(args[0].shape, dtype=args[0].dtype)
-    func(buffer, *args[1:], **kwargs)
+    with public_draw(args[0]):
+        func(buffer, *args[1:], **kwargs)
     return write(args[0], buffer)
 
 
