@@ -40,6 +40,7 @@ class TlsChannel(Channel):
         listener: a socket that listens already; without one, this rank's own address is bound.
         deadline: see Channel.
         connect_within: seconds for all ranks to be there.
+        patience: seconds without a heartbeat, of which each rank sends one a second, after which a peer counts as lost.
 
     Raises:
         ConfigurationError: port in use; a wrong certificate, rank or number of ranks.
@@ -64,6 +65,7 @@ class TlsChannel(Channel):
         listener: socket.socket | None = None,
         deadline: float = DEADLINE,
         connect_within: float = 60.0,
+        patience: float = 60.0,
     ) -> None:
         super().__init__(rank, len(addresses), deadline)
         if len(credentials.names) != len(addresses):
@@ -78,7 +80,7 @@ class TlsChannel(Channel):
         self._outboxes = {peer: Outbox(connection, peer) for peer, connection in self._outgoing.items()}
         self._header = memoryview(bytearray(HEADER_SIZE))
         self._closed = False
-        self._watcher = Watcher(rank, {peer: line.control for peer, line in lines.items()}, self._wake)
+        self._watcher = Watcher(rank, {peer: line.control for peer, line in lines.items()}, self._wake, patience)
 
     def send(self, to: int, header: bytes, payload: memoryview) -> None:
         """Send at once what the connection takes; its own thread sends the rest."""

@@ -27,7 +27,6 @@ __all__ = ["Watcher"]
 _PREFIX = struct.Struct("!cH")
 _LONGEST = 8192
 _BEAT = 1.0
-_PATIENCE = 60.0
 _LAST_WORDS = 2.0
 
 
@@ -72,13 +71,17 @@ class Watcher:
         rank: of this process.
         connections: control connection to each peer.
         wake: called in the watcher's thread after the first failure.
+        patience: seconds without a sign of life after which a peer counts as lost.
     """
 
-    def __init__(self, rank: int, connections: dict[int, ssl.SSLSocket], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, rank: int, connections: dict[int, ssl.SSLSocket], wake: Callable[[], None], patience: float
+    ) -> None:
         self._rank = rank
         self._size = len(connections) + 1
         self._lines = {peer: _Line(peer, connection) for peer, connection in connections.items()}
         self._wake = wake
+        self._patience = patience
         self._failure: Failure | None = None
         self._changed = threading.Condition()
         self._order: Failure | bytes | None = None  # what the program's thread wants said: a failure, or a farewell
@@ -184,8 +187,8 @@ class Watcher:
             if line.gone:
                 continue
             line.put(b"H")
-            if now - line.heard > _PATIENCE:
-                self._fail(Failure(line.peer, "PeerLost", f"silent for {_PATIENCE:g} s"))
+            if now - line.heard > self._patience:
+                self._fail(Failure(line.peer, "PeerLost", f"silent for {self._patience:g} s"))
 
     def _read(self, line: _Line) -> None:
         try:

@@ -188,3 +188,16 @@ def test_deadline(credentials):
     for party in parties[1:]:
         with pytest.raises(DeadlineError, match="rank 0 waited more than"):
             party.exchange({}, {3 - party.rank: 8}, "open")
+
+
+def test_a_silent_peer_is_lost(credentials):
+    channels = connect(credentials, patience=1.5)
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    channels[1]._watcher._beat = lambda now: None
+    start = time.monotonic()
+    with pytest.raises(PeerLost, match=r"rank 1 was lost: silent for 1\.5 s"):
+        parties[0].receive(1, "never")
+    assert time.monotonic() - start < 5
+    with pytest.raises(PeerLost, match="rank 1 was lost"):
+        parties[2].receive(1, "never")
+    parties[1].fail(KeyError())
