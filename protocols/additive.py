@@ -23,7 +23,9 @@ from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask
 from protocols.ring import uniform
 from protocols.schedule import Opening, Scheduler, Step
-from protocols.wire import open_all, pack_bits, unpack_bits
+from protocols.wire import open_all, pack_bits, to_bytes, unpack_bits
+
+Observer = Callable[[Tensor], None]
 
 VIEW_RATIO = 8
 """A view of an intermediate value that is this many times smaller is opened by itself; an input always as a whole."""
@@ -42,8 +44,12 @@ class Additive(Protocol):
 
     name: ClassVar[str] = "additive"
 
-    def __init__(self, party: Party, bits: int = 20, *, planning: bool = False) -> None:
-        """``planning``: count on meta tensors, with a `DryParty`, instead of computing."""
+    def __init__(self, party: Party, bits: int = 20, *, planning: bool = False, observe: Observer | None = None) -> None:
+        """Set up the seeds with the other ranks.
+
+        ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``observe`` gets the bytes of
+        every opened (masked) value, for tests of their distribution.
+        """
         if party.dealer is None or party.computing < 2:
             raise ConfigurationError(
                 f"protocol 'additive' needs two or more computing parties and a dealer; got {party.size} ranks, "
@@ -52,6 +58,7 @@ class Additive(Protocol):
         if not 8 <= bits <= 24:
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
         self.bits = bits
+        self._observe = observe
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is Role.DEALER
@@ -69,6 +76,14 @@ class Additive(Protocol):
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()
         open_all(self.party, openings)
+        if self._observe is not None:
+            for opening in openings:
+                self._observe(to_bytes(cast(Tensor, opening.value), opening.width))
+
+    @property
+    def offline_bytes(self) -> int:
+        """Bytes of corrections from the dealer."""
+        return self.correlations.offline_bytes
 
     # ---- for protocol steps ------------------------------------------------------------------------------------
 

@@ -86,6 +86,14 @@ class Protocol(abc.ABC):
     name: ClassVar[str]
     bits: int
 
+    @property
+    def offline_bytes(self) -> int:
+        """Bytes of correlated randomness that were asked for so far."""
+        return 0
+
+    def close(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
+        """End: send what waits, and forget keys."""
+
     # ---- in and out -------------------------------------------------------------------------------------------
 
     @abc.abstractmethod

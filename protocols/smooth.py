@@ -247,7 +247,7 @@ def _tables(p: Additive, spec: ScaledFunction, powers: list[float], bits: int) -
     offsets = [low, *(spec.offset(k) for k in powers), ends[1]]
     largest = max(abs(f) for f in factors) * 4.0
     room = HIGHEST - p.bits - math.ceil(math.log2(largest))
-    return min(p.bits + EXTRA, room), factors, offsets
+    return min(p.bits, room), factors, offsets
 
 
 def _mantissa(p: Additive, z: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:

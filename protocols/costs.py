@@ -1,0 +1,110 @@
+"""What the operations of the additive protocol send, as formulas. Tests hold them against what was sent, exactly.
+
+``n`` counts elements. Bytes are those that a party sends to one peer, times the number of peers; offline bytes go
+from the dealer to the last party, whatever the number of parties. Operands are fresh (in no masked form) and carry
+the session's fraction bits, 20 unless said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from protocols.base import Cost
+from protocols.functions import INTERVAL, SCALED
+
+Formula = Callable[[int], Cost]
+
+_FULL, _LAST, _EQUAL = 22, 15, 11
+"""Products of mask bits in a node of four digits, in the last such node, and in a node of four equalities."""
+
+THRESHOLDS = 23
+"""Regions of the normalised functions at 20 fraction bits: powers of four from 2^0 to 2^44."""
+
+
+def packed(bits: int) -> int:
+    """Bytes of packed bits."""
+    return -(-bits // 8)
+
+
+def negative(n: int, thresholds: int = 1) -> Cost:
+    """Comparisons of one opened value with several thresholds."""
+    w = packed(n)
+    return Cost(8 * n + 34 * w * thresholds, 3, 64 * n + (4 * _FULL + _LAST) * w * thresholds)
+
+
+def zero(n: int) -> Cost:
+    """Equality with zero."""
+    return Cost(8 * n + 20 * packed(n), 3, 32 * n + 5 * _EQUAL * packed(n))
+
+
+def faithful(n: int) -> Cost:
+    """Faithful rescaling by 20 places: five digits of four bits."""
+    w = packed(n)
+    return Cost(8 * n + 10 * w, 4, 16 * n + 20 * n + (_FULL + 1) * w + 8 * n)
+
+
+def matmul(m: int, k: int, n: int) -> Cost:
+    """(m, k) by (k, n), both operands fresh, no rescaling."""
+    return Cost(8 * (m * k + k * n), 1, 8 * m * n)
+
+
+def interval(n: int, function: str) -> Cost:
+    """A function of an interval."""
+    spec = INTERVAL[function]
+    below, above = (side[1] != spec.slope for side in (spec.below, spec.above))
+    signs = negative(n, 2)
+    products = 16 * n + 32 * n + (16 * n if below or above else 0)
+    return Cost(
+        signs.bytes + 6 * n + packed(2 * n), 4, signs.offline + 16 * n * spec.terms + 16 * n + products
+    )
+
+
+def exp(n: int) -> Cost:
+    """Exponential of a value of any sign."""
+    signs = negative(n, 2)
+    return Cost(signs.bytes + 8 * n + packed(2 * n), 4, signs.offline + 512 * n + 16 * n + 16 * n + 32 * n)
+
+
+def scaled(n: int, function: str) -> Cost:
+    """A normalised function; where its result is used, another 8 bytes and one round rescale it."""
+    k, terms = THRESHOLDS, SCALED[function].terms
+    signs = negative(n, k)
+    return Cost(
+        signs.bytes + packed(k * n) + 4 * n + 6 * n, 6, signs.offline + 4 * 8 * k * n + 16 * n * terms + 16 * n
+    )
+
+
+def maximum(rows: int, size: int) -> Cost:
+    """Largest of ``size`` values in each of ``rows`` rows; the one-hot bits are not used."""
+    total, left = Cost(0, 0, 0), size
+    while left > 1:
+        n = rows * (left // 2)
+        step = negative(n)
+        total = Cost(
+            total.bytes + step.bytes + packed(n), total.rounds + 4, total.offline + step.offline + 8 * n + 8 * n
+        )
+        left -= left // 2
+    return total
+
+
+COSTS: Mapping[str, Formula] = MappingProxyType({
+    "add": lambda n: Cost(0, 0, 0),
+    "scale": lambda n: Cost(0, 0, 0),
+    "reveal": lambda n: Cost(8 * n, 1, 0),
+    "multiply": lambda n: Cost(16 * n, 1, 8 * n),
+    "rescale": lambda n: Cost(8 * n, 1, 16 * n),
+    "multiply and rescale": lambda n: Cost(24 * n, 2, 24 * n),
+    "faithful": faithful,
+    "negative": negative,
+    "zero": zero,
+    "both": lambda n: Cost(2 * packed(n), 1, packed(n)),
+    "integer": lambda n: Cost(packed(n), 1, 8 * n),
+    "gate": lambda n: Cost(8 * n + packed(n), 1, 16 * n),
+    "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 16 * n + 8 * n + 16 * n),
+    "exp": exp,
+    "sin": lambda n: Cost(10 * n, 2, 32 * n),
+    "cos": lambda n: Cost(10 * n, 2, 32 * n),
+    **{name: lambda n, name=name: interval(n, name) for name in INTERVAL},  # type: ignore[misc]
+    **{name: lambda n, name=name: scaled(n, name) for name in SCALED},  # type: ignore[misc]
+})

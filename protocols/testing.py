@@ -1,0 +1,196 @@
+"""The conformance suite of protocols: one call asks somebody's own protocol the questions that ours must answer.
+
+`check_protocol(make)` runs every operation of `cases` among threads with real messages, for several numbers of
+parties, and checks the values against float64, the declared against the counted cost, the planner against both, that
+parts of shares are uniform, and that opened values are uniform whatever the inputs are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from parties import DryParty, Party, simulate
+from protocols.base import Cost, Protocol, Share
+from protocols.cases import CASES, Case
+from protocols.plain import InsecurePlain
+
+Make = Callable[..., Protocol]
+"""make(party, bits=20, planning=False, observe=None) -> Protocol; observe gets every opened value, as bytes."""
+
+BITS = 20
+
+CHI_SQUARE_LIMIT = 420.0
+"""Bound for 255 degrees of freedom: exceeded by chance once in 10^9 times."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run gave: the value at rank 0 (float64 or bool) and what was sent before it was revealed."""
+
+    value: Tensor
+    cost: Cost
+    ranks: list[Tensor | None]
+
+
+def encode(values: Tensor) -> Tensor:
+    """Fixed point with the suite's fraction bits."""
+    return torch.round(values.double() * 2.0**BITS).to(torch.int64)
+
+
+def operands(case: Case, n: int, seed: int) -> list[Tensor]:
+    """Draw n numbers for each operand, the ends of the range among them, rounded to the encoding."""
+    generator = torch.Generator().manual_seed(seed)
+    out = []
+    for low, high in case.ranges:
+        x = torch.rand(n, generator=generator, dtype=torch.float64) * (high - low) + low
+        x[0], x[1] = low, high
+        out.append(torch.round(x) if case.integral else encode(x).double() / 2.0**BITS)
+    return out
+
+
+def decode(value: Tensor, share: Share) -> Tensor:
+    """Turn what was revealed into float64, or bool."""
+    bits = share.bits if share.bits <= BITS + 12 else BITS
+    return value if value.dtype == torch.bool else value.double() / 2.0**bits
+
+
+def run(
+    make: Make, parties: int, case: Case, values: Sequence[Tensor], observe: Callable[[Tensor], None] | None = None
+) -> Outcome:
+    """Run a case among ``parties`` threads and a dealer. Inputs belong to ranks 0 and 1 in turn."""
+
+    def program(party: Party) -> tuple[Tensor | None, int, int, int]:
+        protocol = make(party, bits=BITS, observe=observe if party.rank == 0 else None)
+        shares = [
+            protocol.share(encode(v) if party.rank == i % 2 else None, v.shape, BITS, i % 2)
+            for i, v in enumerate(values)
+        ]
+        before = party.counts.snapshot()
+        out = case.program(protocol, *shares)
+        protocol.settle(out)
+        sent = party.counts - before
+        online, offline = sent.total("online"), sent.total("offline")
+        revealed = protocol.reveal(out)
+        value = None if revealed is None else decode(revealed, out)
+        return value, online.bytes_sent, online.rounds, offline.bytes_sent
+
+    results = simulate(parties + 1, program)
+    value = results[0][0]
+    if value is None:
+        raise AssertionError(f"{case.name}: nothing was revealed to rank 0")
+    cost = Cost(max(r[1] for r in results), max(r[2] for r in results), sum(r[3] for r in results))
+    return Outcome(value, cost, [r[0] for r in results])
+
+
+def reference(case: Case, values: Sequence[Tensor]) -> Tensor:
+    """Return what the plain protocol gives."""
+    protocol = InsecurePlain(bits=52)
+    shares = [protocol.share(encode(v), v.shape, BITS, 0) for v in values]
+    value = cast(Any, case.program(protocol, *shares)).value
+    return cast(Tensor, value)
+
+
+def check_values(make: Make, parties: int, case: Case, n: int = 1000, seed: int = 0) -> Outcome:
+    """Compare a case's values, at every computing party, with float64. Raises AssertionError."""
+    values = operands(case, n, seed)
+    want = reference(case, values)
+    outcome = run(make, parties, case, values)
+    for rank, got in enumerate(outcome.ranks[:parties]):
+        if got is None or got.shape != want.shape or got.dtype != want.dtype:
+            raise AssertionError(f"{case.name}: rank {rank} got {got if got is None else got.shape}, want {want.shape}")
+        error = (got.double() - want.double()).abs()
+        allowed = case.absolute + case.relative * want.double().abs()
+        worst = int((error - allowed).argmax())
+        if bool((error > allowed).any()):
+            raise AssertionError(
+                f"{case.name}, {parties} parties: got {got.reshape(-1)[worst]}, want {want.reshape(-1)[worst]} "
+                f"within {allowed.expand(want.shape).reshape(-1)[worst] if isinstance(allowed, Tensor) else allowed}"
+            )
+    return outcome
+
+
+def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
+    """Return what the planner counts for a case, without peers or data."""
+    party = DryParty(parties)
+    protocol = make(party, bits=BITS, planning=True)
+    shape = torch.Size([n])
+    shares = [protocol.share(None, shape, BITS, i % 2) for i in range(len(case.ranges))]
+    protocol.settle(case.program(protocol, *shares))
+    online = party.counts.total("online")
+    return Cost(online.bytes_sent, online.rounds, protocol.offline_bytes)
+
+
+def check_cost(
+    make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000
+) -> None:
+    """Compare counted, declared and planned cost. Raises AssertionError."""
+    counted = run(make, parties, case, operands(case, n, 0)).cost
+    plan = planned(make, parties, case, n)
+    if plan != counted:
+        raise AssertionError(f"{case.name}, {parties} parties: planned {plan}, sent {counted}")
+    if case.cost is not None:
+        declared = costs[case.cost](n)
+        declared = Cost(declared.bytes * (parties - 1), declared.rounds, declared.offline)
+        if declared != counted:
+            raise AssertionError(f"{case.name}, {parties} parties: declared {declared}, sent {counted}")
+
+
+def chi_square(octets: Tensor) -> float:
+    """Statistic of byte values against the uniform distribution, 255 degrees of freedom."""
+    seen = torch.bincount(octets.reshape(-1).to(torch.int64), minlength=256).double()
+    expected = octets.numel() / 256
+    return float(((seen - expected) ** 2 / expected).sum())
+
+
+def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 20_000) -> None:
+    """Check that every party's part of a shared constant is uniform, byte by byte. Raises AssertionError."""
+
+    def program(party: Party) -> Tensor | None:
+        protocol = make(party, bits=BITS)
+        mine = encode(torch.full((n,), value)) if party.rank == 0 else None
+        return protocol.export(protocol.share(mine, torch.Size([n]), BITS, 0))
+
+    for rank, part in enumerate(simulate(parties + 1, program)[:parties]):
+        if part is None:
+            raise AssertionError(f"rank {rank} holds no part")
+        for place in range(8):
+            statistic = chi_square(part.view(torch.uint8).reshape(-1, 8)[:, place])
+            if statistic > CHI_SQUARE_LIMIT:
+                raise AssertionError(f"rank {rank}: byte {place} of the parts of {value} has chi-square {statistic:.0f}")
+
+
+def check_openings(make: Make, parties: int, case: Case, n: int = 4000) -> None:
+    """Check that everything opened is uniform, for two different inputs. Raises AssertionError."""
+    for low in (True, False):
+        values = [torch.full((n,), end[0] if low else end[1]) for end in case.ranges]
+        seen: list[Tensor] = []
+        run(make, parties, case, values, seen.append)
+        if not seen:
+            continue
+        octets = torch.cat(seen)
+        statistic = chi_square(octets)
+        if octets.numel() >= 2000 and statistic > CHI_SQUARE_LIMIT:
+            raise AssertionError(
+                f"{case.name}: {octets.numel()} opened bytes have chi-square {statistic:.0f} for inputs at the "
+                f"{'lower' if low else 'upper'} end"
+            )
+
+
+def check_protocol(
+    make: Make,
+    costs: Mapping[str, Callable[[int], Cost]],
+    parties: Sequence[int] = (2, 3, 5),
+    cases: Sequence[Case] = CASES,
+) -> None:
+    """Ask all questions of all cases for all numbers of parties. Raises AssertionError that names what failed."""
+    for size in parties:
+        check_uniform_shares(make, size)
+        for case in cases:
+            check_values(make, size, case)
+            check_cost(make, size, case, costs)
+            check_openings(make, size, case)

@@ -1,0 +1,39 @@
+"""Every operation of the additive protocol, for 2, 3 and 5 parties: values, costs, plans, openings, shares."""
+
+import pytest
+
+from protocols import Additive, testing
+from protocols.cases import CASES
+from protocols.costs import COSTS
+
+PARTIES = (2, 3, 5)
+BY_NAME = {case.name: case for case in CASES}
+
+
+@pytest.mark.parametrize("parties", PARTIES)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_values(name, parties):
+    testing.check_values(Additive, parties, BY_NAME[name])
+
+
+@pytest.mark.parametrize("parties", PARTIES)
+@pytest.mark.parametrize("name", BY_NAME)
+def test_declared_planned_and_sent(name, parties):
+    for n in (1000, 1010) if BY_NAME[name].cost else (1000,):
+        testing.check_cost(Additive, parties, BY_NAME[name], COSTS, n)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_openings_are_uniform(name):
+    testing.check_openings(Additive, 2, BY_NAME[name])
+
+
+@pytest.mark.parametrize("parties", PARTIES)
+@pytest.mark.parametrize("value", [0.0, 1.5, -4e6])
+def test_shares_are_uniform(parties, value):
+    testing.check_uniform_shares(Additive, parties, value)
+
+
+def test_every_declared_cost_is_checked():
+    checked = {case.cost for case in CASES}
+    assert set(COSTS) - checked == {"reveal", "both", "integer", "gate", "rescale"}
