@@ -1,0 +1,230 @@
+"""Truncation over its whole range, comparison over a whole small ring, and what must never happen to a mask."""
+
+import pytest
+import torch
+
+from parties import Role, simulate
+from protocols import Additive, compare, make, ring
+from protocols.form import Mask
+from protocols.testing import chi_square
+
+PLACES = 20
+
+
+def in_parts(total, block):
+    return [(start, min(block, total - start)) for start in range(0, total, block)]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ten_million_truncations_over_the_whole_range():
+    """y in [-2^62, 2^62): the result is the floor or one above, never anything else."""
+
+    def program(party):
+        p = Additive(party)
+        generator = torch.Generator().manual_seed(1)
+        above = 0
+        for start, n in in_parts(10_000_000, 1_000_000):
+            y = torch.randint(-(2**62), 2**62, (n,), generator=generator)
+            y[:4] = torch.tensor([-(2**62), 2**62 - 1, 0, -1])
+            if start % 2_000_000:
+                y >>= 30
+            x = p.share(y if party.rank == 0 else None, y.shape, 40, 0)
+            cut = p.rescale(x, 40 - PLACES)
+            got = p.reveal(cut)
+            if party.rank == 0:
+                error = got - (y >> PLACES)
+                assert int(error.min()) >= 0
+                assert int(error.max()) <= 1
+                low = (y & (2**PLACES - 1)).double() / 2**PLACES
+                above += float((error.double() - low).mean())
+        return above
+
+    bias = simulate(3, program)[0] / 10
+    assert abs(bias) < 1e-3  # rounding up happens as often as the cut-off part says
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_ten_million_products_over_the_whole_range():
+    """|x y| < 2^22 at 20 bits: products and their rescaling are within one unit."""
+
+    def program(party):
+        p = Additive(party)
+        generator = torch.Generator().manual_seed(2)
+        for _, n in in_parts(10_000_000, 1_000_000):
+            size = torch.randint(0, 42, (n,), generator=generator)
+            a = torch.randint(-(2**62), 2**62, (n,), generator=generator) >> (62 - size)
+            b = torch.randint(-(2**62), 2**62, (n,), generator=generator) >> (62 - (61 - size).clamp(max=41))
+            x = p.share(a if party.rank == 0 else None, a.shape, 20, 0)
+            y = p.share(b if party.rank == 1 else None, b.shape, 20, 1)
+            got = p.reveal(p.rescale(p.multiply(x, y), 20))
+            if party.rank == 1:
+                error = got - ((a * b) >> 20)
+                assert int(error.min()) >= 0
+                assert int(error.max()) <= 1
+        return True
+
+    assert simulate(3, program)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("parties", [2, 3])
+def test_comparison_on_the_whole_12_bit_ring(parties):
+    """[c < r] for all 2^24 pairs of a public c and a mask r, and equality of all pairs by the sign of differences."""
+    size = 1 << 12
+    masks = torch.arange(size)
+
+    def program(party):
+        p = Additive(party)
+        dealer = party.role is Role.DEALER
+        share = torch.empty(size, dtype=torch.int64, device="meta") if dealer else torch.zeros(size, dtype=torch.int64)
+        mask = Mask(share, masks if dealer else None)
+        wrong = 0
+        for start in range(0, size, 512):
+            public = torch.arange(start, start + 512).unsqueeze(1).expand(512, size).contiguous()
+            seen = public.to("meta") if dealer else public
+            bit = p.make(torch.Size([512, size]), 0, compare.below(p, seen, mask, 12), is_bit=True)
+            got = p.reveal(bit)
+            if party.rank == 0:
+                wrong += int((got != (public < masks)).sum())
+        return wrong
+
+    assert simulate(parties + 1, program)[0] == 0
+
+
+@pytest.mark.parametrize("value", [0, 1, -1, 2**20, -(2**62), 2**62 - 1, 2**63 - 1, -(2**63)])
+def test_signs_at_the_ends_of_the_ring(value):
+    def program(party):
+        p = Additive(party)
+        x = p.share(torch.full((64,), value) if party.rank == 0 else None, torch.Size([64]), 20, 0)
+        return p.reveal(p.negative(x)), p.reveal(p.zero(x))
+
+    negative, zero = simulate(3, program)[0]
+    assert bool((negative == (value < 0)).all())
+    assert bool((zero == (value == 0)).all())
+
+
+def test_a_mask_covers_one_value():
+    """Every opened value has a mask of its own: the same secret opened under names of its own gives fresh bytes."""
+    opened = []
+
+    def program(party):
+        p = Additive(party, observe=opened.append if party.rank == 0 else None)
+        value = torch.full((512,), 77)
+        x = p.share(value if party.rank == 0 else None, value.shape, 20, 0)
+        for _ in range(20):
+            again = p.add(x, p.constant(torch.zeros(512, dtype=torch.int64), 20))
+            again.clean = None
+            p.settle(p.multiply(again, again))
+        return [int(m.position) for m in p.correlations._streams]
+
+    simulate(3, program)
+    words = torch.cat([o.view(torch.int64) for o in opened])
+    assert len(words) == 20 * 512
+    assert len(words.unique()) == len(words)
+    assert chi_square(words.view(torch.uint8)) < 420
+
+
+def test_an_operand_is_opened_once():
+    def program(party):
+        p = Additive(party)
+        data = torch.ones(100, 8, dtype=torch.int64)
+        x = p.share(data if party.rank == 0 else None, data.shape, 20, 0)
+        w = p.share(data[:8] if party.rank == 1 else None, torch.Size([8, 8]), 20, 1)
+        sent = []
+        for rows in torch.arange(100).split(20):
+            batch = p.structural(x, lambda t, rows=rows: t[rows])
+            p.settle(p.product(batch, w, ring.matmul_op()))
+            turned = p.structural(batch, lambda t: t.t())
+            p.settle(p.product(turned, batch, ring.matmul_op()))
+            sent.append(party.counts.total("online").bytes_sent)
+        return sent
+
+    sent = simulate(3, program)[0]
+    assert sent == [8 * (800 + 64)] * 5
+
+
+def test_independent_operations_share_rounds():
+    def program(party):
+        p = Additive(party)
+        xs = [p.share(torch.full((5,), i) if party.rank == 0 else None, torch.Size([5]), 20, 0) for i in range(10)]
+        bits = [p.integer(p.negative(x)) for x in xs]
+        products = [p.rescale(p.multiply(x, x), 20) for x in xs]
+        p.settle(*bits, *products)
+        return party.counts.total("online").rounds
+
+    assert simulate(3, program)[0] == 4
+
+
+def test_a_deferred_value_costs_nothing_unless_used():
+    def program(party):
+        p = Additive(party)
+        x = p.share(torch.arange(8) if party.rank == 0 else None, torch.Size([8]), 20, 0)
+        best, hot = p.maximum(x, 0)
+        p.settle(best)
+        before = party.counts.total("online")
+        p.settle(hot)
+        return before.rounds, (party.counts.total("online") - before).rounds, p.reveal(hot)
+
+    first, then, hot = simulate(3, program)[0]
+    assert first == 3 * 4
+    assert then == 2
+    assert hot.tolist() == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize("parties", [2, 4, 8])
+def test_many_parties(parties):
+    def program(party):
+        p = make("additive", party)
+        x = p.share(torch.arange(-8, 8) << 20 if party.rank == parties - 1 else None, torch.Size([16]), 20, parties - 1)
+        return p.reveal(p.interval(x, "sigmoid"), [0])
+
+    results = simulate(parties + 1, program)
+    want = torch.sigmoid(torch.arange(-8.0, 8.0).double())
+    assert float((results[0].double() / 2**20 - want).abs().max()) < 1.2e-5
+    assert all(r is None for r in results[1:])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3), (3, 1, 2)])
+def test_shapes(shape):
+    def program(party):
+        p = Additive(party)
+        value = torch.ones(shape, dtype=torch.int64) << 20
+        x = p.share(value if party.rank == 0 else None, torch.Size(shape), 20, 0)
+        out = [
+            p.rescale(p.multiply(x, x), 20),
+            p.interval(x, "tanh"),
+            p.exp(x),
+            p.scaled(x, "sqrt"),
+            p.periodic(x, "cos"),
+        ]
+        return [p.reveal(p.negative(x)), p.reveal(p.zero(x)), *(p.reveal(p.rescale(o, 20)) for o in out)]
+
+    for got in simulate(3, program)[0]:
+        assert tuple(got.shape) == shape
+
+
+def test_outside_the_domain_functions_saturate():
+    unit = 2.0**-20
+
+    def program(party):
+        p = Additive(party)
+
+        def of(*values):
+            t = torch.tensor([round(v * 2**20) for v in values])
+            return p.share(t if party.rank == 0 else None, t.shape, 20, 0)
+
+        low_high = of(-4e6, 4e6)
+        below = of(0.0, -5.0, -4e6)
+        revealed = [p.exp(low_high), p.interval(low_high, "sigmoid"), p.interval(low_high, "softplus")]
+        revealed += [p.scaled(below, name) for name in ("reciprocal", "sqrt", "rsqrt", "log")]
+        return [p.reveal(p.rescale(r, 20)) for r in revealed]
+
+    got = [r.double() * unit for r in simulate(3, program)[0]]
+    assert got[0].tolist() == [0.0, 2.0**21]
+    assert got[1].tolist() == [0.0, 1.0]
+    assert got[2].tolist() == [0.0, 4e6]
+    for value, want in zip(got[3:], (2.0**20, 0.0, 2.0**10, -13.862944), strict=True):
+        assert torch.allclose(value, torch.full_like(value, want), atol=2 * unit, rtol=0)
