@@ -62,12 +62,12 @@ class Encoding:
             return (torch.round(x.to(torch.float64) / 2.0**bits) if bits else x).to(dtype)
         return (x.to(torch.float64) / 2.0**bits).to(dtype)
 
-    def public(self, x: Tensor | float) -> tuple[Tensor, int]:
-        """Write a public factor as (m, k) with x = m / 2^k, at most about 20 significant bits, few where exact."""
+    def public(self, x: Tensor | float, significant: int = SIGNIFICANT) -> tuple[Tensor, int]:
+        """Write a public factor as (m, k) with x = m / 2^k and few significant bits, as many as it needs."""
         if isinstance(x, Tensor) and x.dim() == 0 and x.device.type != "meta":
             x = x.item()
         if not isinstance(x, Tensor):
-            m, k = self._scalar(x)
+            m, k = self._scalar(x, significant)
             return torch.tensor(m, dtype=torch.int64), k
         if not x.dtype.is_floating_point:
             return x.to(torch.int64), 0
@@ -77,7 +77,7 @@ class Encoding:
         top = float(x.abs().amax())
         if not math.isfinite(top):
             raise ConfigurationError("got NaN or infinity in a public factor; fixed point wants finite numbers")
-        k = max(SIGNIFICANT - max(math.frexp(top)[1], -30), 0)
+        k = max(significant - max(math.frexp(top)[1], -30), 0)
         return self._reduced(torch.round(x * 2.0**k).to(torch.int64), k)
 
     def addend(self, x: Tensor | float, bits: int) -> tuple[Tensor, int]:
@@ -106,7 +106,7 @@ class Encoding:
         x = torch.where(x.abs() >= self.limit, torch.sign(x) * 2.0**MASK, x)
         return self._reduced(torch.round(x * 2.0**bits).to(torch.int64), bits)
 
-    def _scalar(self, x: float) -> tuple[int, int]:
+    def _scalar(self, x: float, significant: int = SIGNIFICANT) -> tuple[int, int]:
         if isinstance(x, int):
             if abs(x) >= 2**62:
                 raise ConfigurationError(f"got the public factor {x}; fixed point wants magnitudes below 2^62")
@@ -114,7 +114,7 @@ class Encoding:
         if isinstance(x, complex) or not math.isfinite(x):
             raise ConfigurationError(f"got the public factor {x}; fixed point wants finite real numbers")
         mantissa, exponent = math.frexp(x)
-        m, k = round(mantissa * 2**SIGNIFICANT), SIGNIFICANT - exponent
+        m, k = round(mantissa * 2**significant), significant - exponent
         if m == 0:
             return 0, 0
         zeros = (m & -m).bit_length() - 1

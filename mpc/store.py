@@ -62,9 +62,13 @@ class Lazy:
 
 
 class Store:
-    """The value behind a tensor and its views. ``session`` has the protocol and the encoding."""
+    """The value behind a tensor and its views. ``session`` has the protocol and the encoding.
 
-    __slots__ = ("_base", "_views", "home", "session", "shape")
+    ``notes`` is what operations keep beside a value until it is written to: the one-hot bits behind indices, the
+    softmax behind its logarithm.
+    """
+
+    __slots__ = ("_base", "_views", "home", "notes", "session", "shape")
 
     def __init__(self, session: Any, base: Share | Tensor | Lazy) -> None:
         self.session = session
@@ -72,6 +76,7 @@ class Store:
         self.home: Geometry = (base.shape, contiguous_strides(base.shape), 0)
         self._base = base.contiguous() if isinstance(base, Tensor) else base
         self._views: dict[Geometry, Share] = {}
+        self.notes: dict[str, Any] = {}
 
     @property
     def is_secret(self) -> bool:
@@ -126,7 +131,7 @@ class Store:
                 base = protocol.integer(base) if base.is_bit else base
                 share = protocol.integer(share) if share.is_bit else share
             self._base = protocol.join([base, share], _overwrite(geometry))
-        self._views = {}
+        self._changed()
 
     def write_public(self, geometry: Geometry, value: Tensor) -> None:
         """Replace what a view sees by a public value; the store stays secret unless all of it is replaced."""
@@ -134,7 +139,7 @@ class Store:
             self.plain(geometry).copy_(value)
         elif geometry == self.home:
             self._base = value.clone(memory_format=torch.contiguous_format)
-            self._views = {}
+            self._changed()
         else:
             self.write(geometry, self.session.protocol.constant(*self.session.encoding.addend(value, 0)))
 
@@ -142,8 +147,11 @@ class Store:
         """Copy the store; shares are immutable and are not copied."""
         base = self._base.clone() if isinstance(self._base, Tensor) else self._base
         twin = Store(self.session, base)
-        twin._views = dict(self._views)
+        twin._views, twin.notes = dict(self._views), dict(self.notes)
         return twin
+
+    def _changed(self) -> None:
+        self._views, self.notes = {}, {}
 
 
 def _strided(geometry: Geometry) -> Callable[[Tensor], Tensor]:

@@ -19,6 +19,15 @@ from protocols.base import Bilinear, Share
 
 Public = Tensor | float
 
+EXTRA_PRECISION = 12
+"""Fraction bits that running means of squares have beyond the session's."""
+
+DIGITS_BESIDE_PRECISION = 12
+"""Significant bits of a public factor of such a value: more would leave it no range."""
+
+SMALL_DENOMINATORS = 10
+"""Binary places by which the roots of such values are scaled up before they divide."""
+
 
 class Value:
     """A secret (``share``) or public (``public``) array of numbers or truth values."""
@@ -103,8 +112,12 @@ class Value:
                 return self
             x = self.number
             out = self._of(protocol.add_constant(x, *self.session.encoding.addend(c, x.bits)))
+            if self.precision:
+                out.secret.facts["precision"] = self.precision
         else:
             out = self._of(protocol.add(self.number, other.number))
+            if self.precision and other.precision:
+                out.secret.facts["precision"] = min(self.precision, other.precision)
         if self.nonnegative and other.nonnegative:
             out.known_nonnegative()
         return out
@@ -151,6 +164,8 @@ class Value:
     def _times(self, c: Public) -> Value:
         if isinstance(c, Tensor) and c.dim() == 0:
             c = c.item()
+        if self.precision:
+            return self._times_precisely(c)
         protocol, x = self.session.protocol, self.number
         if not isinstance(c, Tensor) and c and math.isfinite(c):
             mantissa, exponent = math.frexp(abs(c))
@@ -159,9 +174,33 @@ class Value:
                 return self._of(out if c > 0 else protocol.negate(out))
         return self._of(protocol.scale(x, *self.session.encoding.public(c)))
 
+    def _times_precisely(self, c: Public) -> Value:
+        """x * c with the precision of x; a factor such as 0.999 is applied as x - 0.001 x, with few digits."""
+        if not isinstance(c, Tensor) and 0.5 < c < 1:
+            out = self - self._times_precisely(1 - c)
+        else:
+            m, k = self.session.encoding.public(c, DIGITS_BESIDE_PRECISION)
+            protocol = self.session.protocol
+            out = self._of(protocol.rescale(protocol.scale(self.number, m, k), self.precision))
+        return out.precisely(self.precision)
+
     def square(self) -> Value:
         """x * x."""
         return self * self
+
+    @property
+    def precision(self) -> int:
+        """Fraction bits that are to be kept beyond the session's; 0 where nothing special holds."""
+        return self.share.facts.get("precision", 0) if self.share is not None else 0
+
+    def precisely(self, bits: int) -> Value:
+        """Bring the value to more fraction bits than the session's and keep them in what is computed from it."""
+        share = self.number
+        if share.bits != bits:
+            share = self.session.protocol.rescale(share, bits)
+        share.facts["precision"] = bits
+        out = self._of(share)
+        return out.known_nonnegative() if self.nonnegative else out
 
     def __truediv__(self, other: Operand) -> Value:
         other = lift(other)
@@ -187,6 +226,10 @@ class Value:
         return self.fact("reciprocal", self._reciprocal)
 
     def _reciprocal(self) -> Value:
+        if self.precision:  # small denominators: 1/x = 2^k / (2^k x)
+            up = self._of(self.session.protocol.shift(self.number, SMALL_DENOMINATORS)).known_nonnegative()
+            inverse = up.scaled("reciprocal")
+            return self._of(self.session.protocol.shift(inverse.number, SMALL_DENOMINATORS)).known_nonnegative()
         if self.nonnegative:
             return self.scaled("reciprocal")
         negative = self.is_negative()
@@ -250,6 +293,8 @@ class Value:
         dims = axes(dim, rank)
         if not dims:
             return self
+        if self.share is not None and len(dims) == 1 and self.share.facts.get("one_hot") == dims[0]:
+            return Value(self.session, public=torch.ones(self.shape).sum(dims, keepdim=keepdim))
         out = self.linear(lambda t: t.sum(dims, keepdim=keepdim))
         return out.known_nonnegative() if self.nonnegative else out
 
@@ -303,6 +348,9 @@ class Value:
 
     def _masked(self, mask: Tensor) -> Value:
         """Keep the bits where a public mask is set."""
+        if bool(mask.all()) or not bool(mask.any()):
+            shape = torch.broadcast_shapes(self.shape, mask.shape)
+            return self.expand(shape) if bool(mask.all()) else Value(self.session, public=mask.expand(shape))
         shape = torch.broadcast_shapes(self.shape, mask.shape)
         keep = mask.expand(shape)
         return self.expand(shape).move(_zero_unless(keep))
@@ -362,6 +410,12 @@ class Value:
             return False
         return bool(self.public == c) if not isinstance(self.public, Tensor) or self.public.dim() == 0 else False
 
+    def is_zero_public(self) -> bool:
+        """Whether this is known to be 0 everywhere."""
+        if self.share is not None:
+            return False
+        return not bool(self.public.any()) if isinstance(self.public, Tensor) else self.public == 0
+
     def where(self, x: Operand, y: Operand) -> Value:
         """x where this truth value holds, else y."""
         x, y = lift(x), lift(y)
@@ -380,7 +434,10 @@ class Value:
             x = Value(self.session, public=_finite(x.public))
         if y.share is None:
             y = Value(self.session, public=_finite(y.public))
-        return y + self * (x - y)
+        out = y + self * (x - y)
+        if x.precision and y.precision:
+            out.secret.facts["precision"] = min(x.precision, y.precision)
+        return out.known_nonnegative() if x.nonnegative and y.nonnegative else out
 
     def maximum(self, other: Operand) -> Value:
         """Elementwise maximum."""
@@ -416,6 +473,20 @@ class Value:
             return Value(self.session, public=torch.exp(_tensor(self.public)))
         return self._of(self.session.protocol.exp(self.number)).known_nonnegative()
 
+    def sqrt(self) -> Value:
+        """Square root; that of a value of higher precision p keeps half of its additional bits."""
+        if self.share is None:
+            return Value(self.session, public=_tensor(self.public).sqrt())
+        if not self.precision:
+            return self.scaled("sqrt")
+        protocol = self.session.protocol
+        half = (self.precision - self.session.encoding.bits) // 2
+        start = self if self.nonnegative else self.relu()
+        up = self._of(protocol.shift(start.number, 2 * half)).known_nonnegative()
+        root = protocol.shift(up.scaled("sqrt").number, -half)
+        root.facts["precision"] = self.session.encoding.bits + half
+        return self._of(root).known_nonnegative()
+
     def scaled(self, name: str) -> Value:
         """reciprocal, sqrt, rsqrt or log of a positive value."""
         out = self._of(self.session.protocol.scaled(self.number, name))
@@ -432,7 +503,11 @@ class Value:
 
     def amax(self, dim: int) -> tuple[Value, Value]:
         """Largest value along an axis (kept with size 1) and its one-hot bits."""
+        dim %= len(self.shape)
         best, bits = self.session.protocol.maximum(self.number, dim)
+        bits.facts["one_hot"] = dim
+        if self.nonnegative:
+            best.facts["nonnegative"] = True
         return Value(self.session, best), Value(self.session, bits)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from mpc.lookup import implements
 from mpc.ops.common import lift, promote, result
 from mpc.ops.lazy import lazy_result
+from mpc.store import Lazy, Store
 from mpc.tensor import SharedTensor
 from mpc.value import Operand, Value
 
@@ -69,3 +70,107 @@ def bce_with_logits(
         return out if weight is None else out * weight
 
     return lazy_loss(x, target, reduction, loss)
+
+
+@implements(aten.binary_cross_entropy.default)
+def bce(x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = MEAN) -> SharedTensor:
+    """Cross-entropy of probabilities x."""
+
+    def loss(p: Value, y: Value) -> Value:
+        out = -(y * _log(p) + (1 - y) * _log(1 - p))
+        return out if weight is None else out * weight
+
+    return lazy_loss(x, target, reduction, loss)
+
+
+def _log(x: Value) -> Value:
+    if x.share is None:
+        return Value(x.session, public=torch.log(x.public).clamp(min=-100))
+    return (x + SMALLEST).scaled("log")
+
+
+SMALLEST = 2.0**-19
+"""Added to probabilities before the logarithm."""
+
+
+@implements(aten.binary_cross_entropy_backward.default)
+def bce_backward(grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = MEAN) -> SharedTensor:
+    """grad * (x - y) / (x (1 - x))."""
+    p = lift(x)
+    difference = p - target
+    variance = (p * (1 - p)).known_nonnegative() if p.share is not None else p * (1 - p)
+    out = difference / (variance + SMALLEST) * spread(grad, difference.shape, reduction)
+    return result(out if weight is None else out * weight, grad.dtype)
+
+
+# ---- cross-entropy ---------------------------------------------------------------------------------------------------
+
+
+def _picked(x: Any, target: Any, weight: Any, ignore: int) -> tuple[Value, Value]:
+    """One-hot rows of the target in the shape of x, times class weights; and the sum of weights of each row.
+
+    A secret target is compared with every class, once: its share keeps the bits. A secret target that equals no class
+    (such as ``ignore_index``) adds nothing to the loss, yet counts in its mean.
+    """
+    classes = x.shape[1] if x.dim() > 1 else x.shape[0]
+    axis = 1 if x.dim() > 1 else 0
+    shape = [-1 if d == axis else 1 for d in range(x.dim())]
+    steps = torch.arange(classes).reshape(shape)
+    t = lift(target)
+    if t.share is None:
+        public = t.public
+        hot = ((public.unsqueeze(axis) == steps) & (public != ignore).unsqueeze(axis)).to(x.dtype)
+        if weight is None:
+            rows = Value(t.session, public=hot)
+            return rows, rows.sum(axis)
+        rows = lift(weight).reshape(shape) * hot
+        return rows, rows.sum(axis)
+    bits = t.fact(f"classes{classes}", lambda: (t.unsqueeze(axis) - steps).is_zero())
+    if weight is None:
+        return bits, Value(t.session, public=torch.ones(t.shape))
+    rows = bits * lift(weight).reshape(shape)
+    return rows, rows.sum(axis)
+
+
+@implements(aten.nll_loss_forward.default, aten.nll_loss2d_forward.default)
+def nll_loss(x: Any, target: Any, weight: Any, reduction: int, ignore_index: int) -> tuple[SharedTensor, SharedTensor]:
+    """-x at the target class, weighted. Also returns the total weight."""
+    axis = 1 if x.dim() > 1 else 0
+    rows, weights = _picked(x, target, weight, ignore_index)
+    total = weights.sum()
+    store, geometry = (x._store, x.geometry) if isinstance(x, SharedTensor) else (None, None)
+    needs = [store.lazy] if store is not None and store.lazy is not None else []
+    kept = SharedTensor(Store(store.session, store.lazy), geometry, x.dtype) if needs and store is not None else x
+    value = None if needs else lift(x)
+    session = rows.session or weights.session or (store.session if store is not None else None)
+
+    def compute() -> Any:
+        v = lift(kept) if value is None else value
+        loss = -(v * rows).sum(axis)
+        if reduction == NONE:
+            return loss.secret
+        loss = loss.sum()
+        return (loss / total if reduction == MEAN else loss).secret
+
+    shape = torch.Size([n for d, n in enumerate(x.shape) if d != axis]) if reduction == NONE else torch.Size()
+    out = SharedTensor.wrap(session, Lazy(shape, compute, needs), x.dtype)
+    if total.session is None:
+        total.session = session
+    return out, result(total, x.dtype)
+
+
+@implements(aten.nll_loss_backward.default, aten.nll_loss2d_backward.default)
+def nll_loss_backward(
+    grad: Any, x: Any, target: Any, weight: Any, reduction: int, ignore_index: int, total: Any
+) -> SharedTensor:
+    """-grad * weight at the target class."""
+    axis = 1 if x.dim() > 1 else 0
+    rows, _ = _picked(x, target, weight, ignore_index)
+    g = lift(grad)
+    if reduction == NONE:
+        g = g.unsqueeze(axis) if x.dim() > 1 else g.reshape((1,))
+    elif reduction == MEAN:
+        g = g / lift(total)
+    out = rows * -g
+    out.session = out.session or lift(x).session or lift(total).session
+    return result(out, x.dtype)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, promote, result
 from mpc.tensor import SharedTensor
-from mpc.value import Value
+from mpc.value import EXTRA_PRECISION, Value
 
 aten = torch.ops.aten
 
@@ -67,26 +67,38 @@ def neg(x: SharedTensor) -> SharedTensor:
     return result(-lift(x), x.dtype, x)
 
 
-@implements(aten.relu.default)
-def relu(x: SharedTensor) -> SharedTensor:
-    """max(x, 0)."""
-    return result(lift(x).relu(), x.dtype, x)
+@implements(aten.abs.default)
+def absolute(x: SharedTensor) -> SharedTensor:
+    """|x|."""
+    return result(lift(x).abs(), x.dtype, x)
 
 
-@implements(aten.threshold_backward.default)
-def threshold_backward(grad: Tensor, x: Tensor, threshold: float) -> SharedTensor:
-    """The gradient where x exceeds the threshold; ReLU left that bit with its result."""
-    return result(lift(grad) * (lift(x) > threshold), grad.dtype, x)
+@implements(aten.addcmul.default)
+def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
+    """x + value * a * b. A sum of squares keeps more fraction bits: Adam's second moment needs them."""
+    left, right = lift(a), lift(b)
+    if left.share is not None and left.share is right.share:
+        bits = left.session.encoding.bits + EXTRA_PRECISION
+        square = left.square().precisely(bits)
+        added = square if value == 1 else square * value
+        start = lift(x)
+        if start.share is not None and start.precision != bits:
+            start = start.precisely(bits)
+        out = (start + added).precisely(bits)
+        return result(out.known_nonnegative() if value > 0 and start.nonnegative else out, x.dtype, x)
+    product = left * right
+    return result(lift(x) + (product if value == 1 else product * value), promote(x, a, b))
 
 
-@implements(aten.sigmoid.default)
-def sigmoid(x: SharedTensor) -> SharedTensor:
-    """1 / (1 + e^-x)."""
-    return result(lift(x).fact("sigmoid", lambda: lift(x).interval("sigmoid")), float_type(x.dtype), x)
+@implements(aten.addcdiv.default)
+def addcdiv(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
+    """x + value * a / b."""
+    quotient = lift(a) / lift(b)
+    return result(lift(x) + (quotient if value == 1 else quotient * value), promote(x, a, b))
 
 
-@implements(aten.sigmoid_backward.default)
-def sigmoid_backward(grad: Tensor, y: Tensor) -> SharedTensor:
-    """grad * y * (1 - y)."""
-    s = lift(y)
-    return result(lift(grad) * s.fact("slope", lambda: s * (1 - s)), grad.dtype, y)
+@implements(aten.lerp.Scalar, aten.lerp.Tensor)
+def lerp(x: Any, y: Any, weight: Any) -> SharedTensor:
+    """x + weight * (y - x)."""
+    a = lift(x)
+    return result(a + (lift(y) - a) * weight, promote(x, y))
