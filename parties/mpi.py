@@ -34,6 +34,14 @@ _SPIN = 200
 _POLL = 64
 
 
+def _give_way() -> None:
+    """Let another process have the core, if one waits for it."""
+    if sys.platform == "linux":
+        os.sched_yield()
+    else:
+        time.sleep(0)
+
+
 class MpiChannel(Channel):
     """One rank's end of MPI_COMM_WORLD (a copy of it).
 
@@ -195,7 +203,7 @@ class MpiChannel(Channel):
                 raise DeadlineError(f"nothing from {whom} for {self.deadline:g} s", rank=peer)
             waited = turns - self._spin
             if waited < 200:
-                os.sched_yield()
+                _give_way()
             else:
                 time.sleep(min(5e-4, 2e-5 * (waited // 200)))
 

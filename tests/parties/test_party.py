@@ -2,6 +2,8 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parties.counts import Count
 from parties.dry import DryParty
@@ -275,6 +277,36 @@ def test_a_lying_peer(change, error, said):
     with pytest.raises(error, match=said) as caught:
         lie(change)
     assert caught.value.rank == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 79), st.integers(0, 255), st.binary(max_size=16))
+def test_a_peer_that_changes_any_byte(place, value, payload):
+    """It is refused with its rank, or nothing was changed; the other rank never sees other bytes, and never hangs."""
+
+    def program(party):
+        if party.rank == 0:
+            data = party.receive(1, "lie", limit=100)
+            party.close()
+            return bytes(data)
+        link = party._links[0]
+        digest = advance(link.digest_out, "lie", 8, -1)
+        header = bytearray(Header(FrameType.STREAM, link.sent, 8, party.session, digest, b"lie").pack())
+        header[place] = value
+        party.channel.send(0, bytes(header), memoryview(payload))
+        party.close()
+        return bytes(header)
+
+    refused = None
+    try:
+        got = simulate(2, program, dealer=False, deadline=5)[0]
+    except (WireError, DisagreementError) as error:
+        refused = error.rank
+    if refused is None:
+        assert got == payload
+        assert len(payload) == 8
+    else:
+        assert refused == 1
 
 
 def test_memory_is_bounded():
