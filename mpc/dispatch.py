@@ -34,6 +34,8 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     kernel = OPERATIONS.everywhere.get(func)
     if kernel is not None:
         return kernel(*args, **kwargs)
+    if func.namespace == "prims":
+        return _primitive(func, args, kwargs)
     if func.is_view:
         return view(func, args, kwargs)
     secret = lazy = False
@@ -123,8 +125,6 @@ def _find(func: Any) -> Route:
     name = func._schema.name
     if torch.Tag.inplace_view in func.tags:
         return metadata_change
-    if func.namespace == "prims":
-        return _primitive
     if "::_foreach_" in name:
         return inplace.each
     if func._schema.is_mutable:

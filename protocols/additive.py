@@ -244,6 +244,8 @@ class Additive(Protocol):
     def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
         """Open x to the receivers, unmasked: they learn the value, and nothing else since parts are re-randomised.
 
+        Surplus fraction bits are cut off before, so that what is revealed has the session's precision.
+
         Cost: one round; 8 bytes an element (a bit: one byte) from every party to every receiver.
         """
         own = _own(x if x.is_bit or x.bits <= self.bits + truncate.EXTRA else self.rescale(x, self.bits))
@@ -253,7 +255,8 @@ class Additive(Protocol):
             raise ConfigurationError(
                 f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}"
             )
-        return products.reveal(self, own, receivers)
+        value = products.reveal(self, own, receivers)
+        return value if value is None or x.is_bit else value << (x.bits - own.bits)
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
         """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""

@@ -110,7 +110,10 @@ class Protocol(abc.ABC):
 
     @abc.abstractmethod
     def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
-        """Open x to the ranks in ``to`` (None: all computing parties); int64, or bool for bits. None elsewhere."""
+        """Open x to the ranks in ``to`` (None: all computing parties), None elsewhere.
+
+        int64 with x.bits fraction bits, or bool for bits.
+        """
 
     @abc.abstractmethod
     def settle(self, *shares: Share) -> None:

@@ -83,10 +83,10 @@ class InsecurePlain(Protocol):
         return self._make(_number(x) + value.double() / 2.0**bits, max(x.bits, bits))
 
     def scale(self, x: Share, value: Tensor, bits: int) -> Share:
-        return self._make(_number(x) * (value.double() / 2.0**bits), x.bits)
+        return self._make(_number(x) * (value.double() / 2.0**bits), min(x.bits + bits, 2 * self.bits))
 
     def shift(self, x: Share, power: int) -> Share:
-        return self._make(_number(x) * 2.0**power, x.bits)
+        return self._make(_number(x) * 2.0**power, min(max(x.bits - power, 0), 2 * self.bits))
 
     def structural(self, x: Share, move: Structural) -> Share:
         return self._make(move(_plain(x)), x.bits)
@@ -99,7 +99,7 @@ class InsecurePlain(Protocol):
         return self._make(function(_number(x)), x.bits)
 
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
-        return self._make(op.apply(_number(x), value.double() / 2.0**bits), x.bits)
+        return self._make(op.apply(_number(x), value.double() / 2.0**bits), min(x.bits + bits, 2 * self.bits))
 
     def multiply(self, x: Share, y: Share) -> Share:
         return self._make(_number(x) * _number(y), max(x.bits, y.bits))

@@ -55,8 +55,7 @@ def operands(case: Case, n: int, seed: int) -> list[Tensor]:
 
 def decode(value: Tensor, share: Share) -> Tensor:
     """Turn what was revealed into float64, or bool."""
-    bits = share.bits if share.bits <= BITS + 12 else BITS
-    return value if value.dtype == torch.bool else value.double() / 2.0**bits
+    return value if value.dtype == torch.bool else value.double() / 2.0**share.bits
 
 
 def run(

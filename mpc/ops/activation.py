@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mpc.lookup import implements
-from mpc.ops.common import float_type, lift, result
+from mpc.ops.common import float_type, lift, result, write
 from mpc.tensor import SharedTensor
 from mpc.value import Value, join
 
@@ -100,13 +100,21 @@ def mish_backward(grad: Any, x: Any) -> SharedTensor:
 @implements(aten.softplus.default)
 def softplus(x: SharedTensor, beta: float = 1, threshold: float = 20) -> SharedTensor:
     """log(1 + e^(beta x)) / beta."""
-    return _like((lift(x) * beta).interval("softplus") / beta, x)
+    v = lift(x) * beta
+    soft = v.interval("softplus")
+    return _like(soft / beta if threshold >= SOFT else (v > threshold).where(v, soft) / beta, x)
 
 
 @implements(aten.softplus_backward.default)
 def softplus_backward(grad: Any, x: Any, beta: float, threshold: float) -> SharedTensor:
     """grad * sigmoid(beta x)."""
-    return _like(lift(grad) * (lift(x) * beta).interval("sigmoid"), x)
+    v = lift(x) * beta
+    slope = v.interval("sigmoid")
+    return _like(lift(grad) * (slope if threshold >= SOFT else (v > threshold).where(1.0, slope)), x)
+
+
+SOFT = 10
+"""From this threshold on, softplus and its tangent agree within the encoding."""
 
 
 @implements(aten.log_sigmoid_forward.default)
@@ -195,6 +203,27 @@ def rrelu_functional(
         slope = torch.empty(x.shape).uniform_(lower, upper, generator=generator)
     factor = positive.where(1.0, slope)
     return _like(v * factor, x), result(factor, x.dtype)
+
+
+@implements(aten.rrelu_with_noise.default)
+def rrelu(
+    x: SharedTensor, noise: Any, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: Any = None
+) -> SharedTensor:
+    """Leaky ReLU with public random slopes; leaves the slopes in ``noise``."""
+    out, factor = rrelu_functional(x, noise, lower, upper, training, generator)
+    if training:
+        write(noise, factor)
+    return out
+
+
+@implements(aten.rrelu_with_noise_backward.default)
+def rrelu_backward(
+    grad: Any, x: Any, noise: Any, lower: float, upper: float, training: bool, is_result: bool
+) -> SharedTensor:
+    """Gradient of rrelu."""
+    if training:
+        return _like(lift(grad) * noise, x)
+    return leaky_relu_backward(grad, x, (lower + upper) / 2, is_result)
 
 
 @implements(aten.hardtanh.default)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from mpc.lookup import implements
-from mpc.ops.common import lift, result
+from mpc.ops.common import lift, note, result
 from mpc.ops.linear import matmul
 from mpc.ops.norm import softmax_gradient, softmax_of
 from mpc.tensor import SharedTensor
@@ -50,7 +50,7 @@ def attention(
     p = _probabilities(query, key, is_causal, attn_mask, scale)
     out = result(matmul(p, value), query.dtype)
     carrier = SharedTensor.public(out.session, torch.zeros(query.shape[:-1]))
-    carrier._store.notes["probabilities"] = p.share
+    note(carrier, "probabilities", p.share)
     return out, carrier
 
 

@@ -11,14 +11,17 @@ from mpc.errors import SecretError
 from mpc.tensor import SharedTensor
 from mpc.value import Value, lift
 
-__all__ = ["float_type", "lift", "promote", "result", "write"]
+__all__ = ["float_type", "lift", "note", "promote", "result", "write"]
 
 
-def result(value: Value, dtype: torch.dtype, like: Tensor | None = None) -> SharedTensor:
-    """Make a tensor of a value; ``like`` gives the memory layout where that matters (elementwise operations)."""
+def result(value: Value, dtype: torch.dtype, like: Tensor | None = None) -> Any:
+    """Make a tensor of a value; ``like`` gives the memory layout where that matters (elementwise operations).
+
+    A public value that came from plain tensors alone stays a plain tensor.
+    """
     if value.share is None:
         public = value.public if isinstance(value.public, Tensor) else torch.tensor(value.public)
-        return SharedTensor.public(value.session, public.to(dtype))
+        return public.to(dtype) if value.session is None else SharedTensor.public(value.session, public.to(dtype))
     share = value.share
     if dtype == torch.bool and not share.is_bit:
         share = value.bit().secret
@@ -38,6 +41,12 @@ def _laid_out(session: Any, share: Any, dtype: torch.dtype, like: Tensor) -> Sha
     out = base.permute(back)
     assert_shared(out)._store.remember(out.geometry, share)
     return out
+
+
+def note(tensor: Any, name: str, share: Any) -> None:
+    """Keep a share beside a tensor, until that is written to."""
+    if isinstance(tensor, SharedTensor) and share is not None:
+        tensor._store.notes[name] = share
 
 
 def assert_shared(x: Any) -> SharedTensor:

@@ -271,10 +271,11 @@ def masked_select(x: Any, mask: Any) -> SharedTensor:
 @implements(aten.masked_scatter.default)
 def masked_scatter(x: Any, mask: Any, source: Any) -> SharedTensor:
     """Elements of source, in order, where a public mask holds."""
-    m = public_index(mask, "writing").expand(x.shape)
-    n = int(m.sum())
+    m = public_index(mask, "writing")
+    shape = torch.broadcast_shapes(x.shape, m.shape)
+    m, n = m.expand(shape), int(m.expand(shape).sum())
     new = lift(source).move(lambda t: t.reshape(-1)[:n])
-    return result(join([lift(x), new], lambda t: aten.index_put.default(t[0].contiguous(), [m], t[1])), x.dtype)
+    return result(join([lift(x).expand(shape), new], lambda t: aten.index_put.default(t[0].contiguous(), [m], t[1])), x.dtype)
 
 
 @implements(aten.put.default)

@@ -107,3 +107,16 @@ def convolution_backward(
 
 def _full(sizes: Any, n: int) -> tuple[int, ...]:
     return tuple(sizes) * n if len(sizes) == 1 else tuple(sizes)
+
+
+@implements(aten._trilinear.default)
+def trilinear(a: Any, b: Any, c: Any, expand1: Any, expand2: Any, expand3: Any, sumdim: Any, unroll_dim: int = 1) -> Any:
+    """Sum of products of three tensors, each given new axes first."""
+    values = []
+    for x, axes in ((a, expand1), (b, expand2), (c, expand3)):
+        v = lift(x)
+        for d in axes:
+            v = v.unsqueeze(d)
+        values.append(v)
+    return result((values[0] * values[1] * values[2]).sum(sumdim) if sumdim else values[0] * values[1] * values[2],
+                  promote(a, b, c))  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mpc.lookup import implements
-from mpc.ops.common import float_type, lift, result, write
+from mpc.ops.common import float_type, lift, note, result, write
 from mpc.ops.lazy import lazy_result
 from mpc.store import Lazy
 from mpc.tensor import SharedTensor
@@ -59,7 +59,7 @@ def layer_norm(x: Any, shape: Any, weight: Any, bias: Any, eps: float) -> tuple[
     dims = tuple(range(x.dim() - len(shape), x.dim()))
     mean, _, rstd, normal = _normalise(v, dims, eps)
     kept = result(rstd, x.dtype)
-    kept._store.notes["normal"] = normal.share
+    note(kept, "normal", normal.share)
     return result(_affine(normal, weight, bias, shape), x.dtype), result(mean, x.dtype), kept
 
 
@@ -98,7 +98,7 @@ def group_norm(
     mean, _, rstd, normal = _normalise(grouped, (2,), eps)
     normal = normal.reshape(x.shape)
     kept = result(rstd.reshape((batch, groups)), x.dtype)
-    kept._store.notes["normal"] = normal.share
+    note(kept, "normal", normal.share)
     out = _affine(normal, weight, bias, (channels, *[1] * (x.dim() - 2)))
     return result(out, x.dtype), result(mean.reshape((batch, groups)), x.dtype), kept
 
@@ -109,7 +109,7 @@ def group_norm_backward(
 ) -> tuple[SharedTensor | None, ...]:
     """Gradients of a group norm."""
     by_group = (batch, groups, channels * inner // groups)
-    noted = rstd._store.notes.get("normal")
+    noted = rstd._store.notes.get("normal") if isinstance(rstd, SharedTensor) else None
     normal = (
         Value(rstd.session, noted)
         if noted is not None
@@ -150,7 +150,7 @@ def _batch_norm(
             _update(mean, m.reshape((-1,)), momentum)
             _update(var, s.reshape((-1,)) * (count / max(count - 1, 1)), momentum)
         kept = result(rstd.reshape((-1,)), x.dtype)
-        kept._store.notes["normal"] = normal.share
+        note(kept, "normal", normal.share)
         saved = result(m.reshape((-1,)), x.dtype)
     else:
         rstd = _running_rstd(var, eps)

@@ -225,6 +225,12 @@ def atan2(y: Any, x: Any) -> SharedTensor:
     return binary(angle + left * turn, y, x, float_type(y.dtype))
 
 
+@implements(aten.angle.default)
+def angle(x: SharedTensor) -> SharedTensor:
+    """Angle of a real number: pi below 0."""
+    return unary(x, lift(x).is_negative() * math.pi)
+
+
 @implements(aten.asinh.default)
 def asinh(x: SharedTensor) -> SharedTensor:
     """Inverse hyperbolic sine."""
@@ -289,7 +295,7 @@ def logaddexp2(x: Any, y: Any) -> SharedTensor:
 def logit(x: SharedTensor, eps: float | None = None) -> SharedTensor:
     """log(x / (1 - x))."""
     v = lift(x)
-    if eps is not None:
+    if eps is not None and eps >= 0:
         v = v.maximum(eps).minimum(1 - eps)
     return unary(x, log(v) - log(1 - v))
 

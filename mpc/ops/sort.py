@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from mpc.lookup import implements
-from mpc.ops.common import lift, result
+from mpc.ops.common import lift, note, result
 from mpc.ops.reduce import extreme
 from mpc.store import Lazy
 from mpc.tensor import SharedTensor
@@ -39,7 +39,7 @@ def positions(bits: Value, dim: int, keepdim: bool, places: torch.Tensor | None 
 def _noted(value: Value, x: SharedTensor, bits: Value) -> SharedTensor:
     out = result(value, x.dtype)
     if bits.share is not None:
-        out._store.notes["maximum"] = (lift(x).share, bits)
+        note(out, "maximum", (lift(x).share, bits))
     return out
 
 

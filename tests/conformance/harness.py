@@ -104,8 +104,10 @@ def plainly(call: Call, backward: bool) -> tuple[list[Tensor], list[Tensor | Non
     leaves: list[Tensor] = []
 
     def leaf(t: Tensor) -> Tensor:
-        leaves.append(t.detach().clone().requires_grad_(backward))
-        return leaves[-1]
+        made = t.detach().clone().requires_grad_(backward and t.requires_grad)
+        if made.requires_grad:
+            leaves.append(made)
+        return made
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,8 +140,10 @@ def shared(run: Runner, call: Call, backward: bool) -> tuple[list[Tensor], list[
         leaves: list[Tensor] = []
 
         def leaf(t: Tensor) -> Tensor:
-            leaves.append(share(session, t, backward))
-            return leaves[-1]
+            made = share(session, t, backward and t.requires_grad)
+            if made.requires_grad:
+                leaves.append(made)
+            return made
 
         out = outputs(call.on(leaf))
         grads = _gradients(out, leaves) if backward else []
