@@ -75,6 +75,8 @@ def fit(model: nn.Module, tables: Tables, case: Case, session: mpc.Session | Non
             loss.backward()
             optimizer.step()
             total = total + loss.detach() * (len(rows) / n)
+        if session is not None:
+            session.settle(model.parameters())
         losses.append(total)
     model.eval()
     return losses

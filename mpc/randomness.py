@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -58,6 +58,11 @@ class Stream:
             finally:
                 self._state = torch.get_rng_state()
                 torch.set_rng_state(outside)
+
+
+def unobserved() -> contextlib.AbstractContextManager[Any]:
+    """What work on shares outside of an operation runs in, so that `OwnStream` does not look at each of its steps."""
+    return cast("contextlib.AbstractContextManager[Any]", _disable_current_modes())
 
 
 def public_draw(x: Tensor) -> contextlib.AbstractContextManager[None]:

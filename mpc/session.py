@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -18,7 +18,7 @@ from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import DTYPES, announced_shape, prepare
-from mpc.randomness import Stream, align
+from mpc.randomness import Stream, align, unobserved
 from mpc.tensor import SharedTensor
 from mpc.version import __version__
 from parties import ConfigurationError, Counts, DryParty, Party, Role
@@ -215,6 +215,10 @@ class Session:
 
     def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
         """Share a checked tensor of announced shape and type; `share` is what programs call."""
+        with unobserved():
+            return self._input(tensor, shape, dtype, owner)
+
+    def _input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
         mine = tensor if self.rank == owner else None
         if dtype == torch.bool:
             return SharedTensor.wrap(self, self.protocol.share_bits(mine, shape, owner), dtype)
@@ -256,6 +260,10 @@ class Session:
 
     def open(self, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
         """Open several tensors in common rounds; None where this rank is no recipient. Programs call `reveal`."""
+        with unobserved():
+            return self._open(tensors, ranks)
+
+    def _open(self, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
         secret = [(place, tensor.protocol_share) for place, tensor in enumerate(tensors) if tensor.is_secret]
         found: list[Tensor | None] = [None if tensor.is_secret else tensor.public_value for tensor in tensors]
         for kind in sorted({(share.is_bit, share.bits) for _, share in secret}):
@@ -272,6 +280,16 @@ class Session:
         if self.rank not in ranks:
             return None
         return [cast(Tensor, value) for value in found]
+
+    def settle(self, tensors: Iterable[Tensor]) -> None:
+        """Do now what is still queued for these tensors, ``model.parameters()`` say; reveals nothing.
+
+        Operations return at once and are sent when a value is first needed, so a training loop that reveals nothing
+        keeps all its steps in memory until the end. Call this once an epoch.
+        """
+        shares = [t.protocol_share for t in tensors if isinstance(t, SharedTensor) and t.is_secret]
+        with unobserved():
+            self.protocol.settle(*shares)
 
     def recipients(self, to: Recipients) -> list[int]:
         """The ranks that ``to`` means, in ascending order. Raises ConfigurationError as `reveal` does."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mpc.errors import SecretError
+from mpc.recurrent import lstm
 from mpc.store import Geometry, Lazy, Store
 from protocols.base import Share
 
@@ -101,6 +102,8 @@ class SharedTensor(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call through. Being a Python function, it turns off C++ fast paths that would need memory."""
+        if func is torch.lstm and not isinstance(args[1], Tensor):
+            return lstm(*args)
         with torch._C.DisableTorchFunctionSubclass():
             return func(*args, **(kwargs or {}))
 

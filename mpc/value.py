@@ -294,7 +294,8 @@ class Value:
         if not dims:
             return self
         if self.share is not None and len(dims) == 1 and self.share.facts.get("one_hot") == dims[0]:
-            return Value(self.session, public=torch.ones(self.shape).sum(dims, keepdim=keepdim))
+            shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
+            return Value(self.session, public=torch.ones(shape))
         out = self.linear(lambda t: t.sum(dims, keepdim=keepdim))
         return out.known_nonnegative() if self.nonnegative else out
 

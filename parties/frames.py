@@ -5,7 +5,7 @@ A frame is a header of 80 bytes, then its payload. All numbers are big-endian::
     offset  size  field
          0     4  magic     b"JFIT"
          4     1  version   1
-         5     1  type      1 exchange, 2 stream, 3 setup
+         5     1  type      1 exchange, 2 stream, 3 setup, 4 credit
          6     2  flags     0; reserved
          8     8  sequence  number of the frame in this direction of this pair, from 0
         16     8  length    of the payload in bytes
@@ -40,11 +40,12 @@ _LONGEST_MESSAGE = 4000
 
 
 class FrameType(IntEnum):
-    """What a frame belongs to: a round, a one-directional stream, or the setup of the session."""
+    """What a frame belongs to: a round, a one-directional stream, the setup, or the flow control of a stream."""
 
     EXCHANGE = 1
     STREAM = 2
     SETUP = 3
+    CREDIT = 4
 
 
 class Header(NamedTuple):
@@ -77,8 +78,8 @@ class Header(NamedTuple):
             raise WireError(f"magic {magic!r}; want {_MAGIC!r}")
         if version != _VERSION:
             raise WireError(f"version {version}; want {_VERSION}")
-        if not 1 <= kind <= 3:
-            raise WireError(f"frame type {kind}; want 1, 2 or 3")
+        if not 1 <= kind <= 4:
+            raise WireError(f"frame type {kind}; want 1 to 4")
         if flags:
             raise WireError(f"flags {flags:#06x}; want 0")
         if length > MAX_PAYLOAD:

@@ -4,7 +4,29 @@ from __future__ import annotations
 
 from parties.frames import advance
 
-__all__ = ["Link", "printable", "ranks_text"]
+__all__ = ["Flow", "Link", "difference"]
+
+
+class Flow:
+    """How far a dealer's stream is ahead. Both ends count its frames and bytes, and so agree on where its marks are:
+    one after 512 frames or 32 MiB. The receiver sends a credit at each mark; the dealer stays within two marks.
+    """
+
+    __slots__ = ("ahead", "bytes", "frames")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bytes = 0
+        self.ahead = 0  # marks passed by the dealer without a credit
+
+    def passes(self, size: int) -> bool:
+        """Count a frame; whether it reaches a mark."""
+        self.frames += 1
+        self.bytes += size
+        if self.frames < 512 and self.bytes < 1 << 25:
+            return False
+        self.frames = self.bytes = 0
+        return True
 
 
 class Link:
@@ -13,13 +35,15 @@ class Link:
     Attributes:
         lower: whether this end has the lower rank.
         sent, received: numbers of frames, the next sequence numbers.
+        flow: of the dealer's stream on this link.
         digest, digest_out, digest_in: running digests of the rounds, and of the one-directional frames each way.
     """
 
-    __slots__ = ("digest", "digest_in", "digest_out", "lower", "received", "sent")
+    __slots__ = ("digest", "digest_in", "digest_out", "flow", "lower", "received", "sent")
 
     def __init__(self, *, lower: bool) -> None:
         self.lower = lower
+        self.flow = Flow()
         self.sent = 0
         self.received = 0
         self.digest = self.digest_in = self.digest_out = bytes(8)
@@ -31,12 +55,20 @@ class Link:
         return self.digest
 
 
-def ranks_text(ranks: list[int]) -> str:
-    """Name some ranks in a message."""
+def _ranks(ranks: list[int]) -> str:
     return ("rank " if len(ranks) == 1 else "ranks ") + ", ".join(map(str, ranks))
 
 
-def printable(value: bytes) -> str:
-    """Show a public value in a message: as text if it is, else its first bytes."""
+def _printable(value: bytes) -> str:
     text = value.decode("ascii", "replace")
     return f"'{text}'" if text.isascii() and text.isprintable() else f"{len(value)} bytes 0x{value[:32].hex()}"
+
+
+def difference(values: dict[int, bytes]) -> tuple[str, int]:
+    """Which ranks announced what, as text; and one rank of a minority."""
+    said: dict[bytes, list[int]] = {}
+    for rank in sorted(values):
+        said.setdefault(values[rank], []).append(rank)
+    most = max(said.values(), key=len)
+    odd = next(ranks[0] for ranks in said.values() if ranks is not most)
+    return "; ".join(f"{_ranks(ranks)} said {_printable(what)}" for what, ranks in said.items()), odd

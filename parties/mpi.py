@@ -81,6 +81,7 @@ class MpiChannel(Channel):
             MPI.Init_thread(MPI.THREAD_SERIALIZED)  # backward passes on accelerators run on other threads
         self._mpi: Any = MPI
         self._world: Any = MPI.COMM_WORLD.Dup()
+        self._urgent: Any = MPI.COMM_WORLD.Dup()  # its own, or each look for news would go through all that waits
         super().__init__(self._world.Get_rank(), self._world.Get_size(), deadline)
         host = MPI.COMM_WORLD.Split_type(MPI.COMM_TYPE_SHARED)
         self._spin = _SPIN if host.Get_size() <= (os.cpu_count() or 1) else 4
@@ -179,6 +180,7 @@ class MpiChannel(Channel):
             request.Wait()
         self._sends.clear()
         self._world.Free()
+        self._urgent.Free()
         if self._owner:
             self._mpi.Finalize()
 
@@ -216,13 +218,13 @@ class MpiChannel(Channel):
     def _control(self) -> None:
         """Take the control messages that have come."""
         status = self._mpi.Status()
-        while self._world.Iprobe(self._mpi.ANY_SOURCE, _CONTROL, status):
+        while self._urgent.Iprobe(self._mpi.ANY_SOURCE, _CONTROL, status):
             source = status.Get_source()
             size = status.Get_count(self._mpi.BYTE)
             if size > _LONGEST_CONTROL:
                 raise WireError(f"control message of {size} bytes; want at most {_LONGEST_CONTROL}", rank=source)
             data = bytearray(size)
-            self._world.Recv([data, self._mpi.BYTE], source, _CONTROL)
+            self._urgent.Recv([data, self._mpi.BYTE], source, _CONTROL)
             kind = bytes(data[:1])
             if kind == _ABORT:
                 failure = Failure.parse(data[1:], self.size)
@@ -239,16 +241,13 @@ class MpiChannel(Channel):
         """Receive what nobody asked for, so that its sender can end. Always true."""
         status = self._mpi.Status()
         while self._world.Iprobe(self._mpi.ANY_SOURCE, self._mpi.ANY_TAG, status):
-            if status.Get_tag() == _CONTROL:
-                self._control()
-                self._check()
-                continue
             room = bytearray(status.Get_count(self._mpi.BYTE))
             self._world.Recv([room, self._mpi.BYTE], status.Get_source(), status.Get_tag())
         return True
 
     def _start(self, data: bytes | memoryview, to: int, tag: int) -> None:
-        self._sends.append((self._world.Isend([data, self._mpi.BYTE], to, tag), data))
+        comm = self._urgent if tag == _CONTROL else self._world
+        self._sends.append((comm.Isend([data, self._mpi.BYTE], to, tag), data))
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -12,7 +12,7 @@ from parties.channel import flat
 from parties.counts import Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
-from parties.links import Link, printable, ranks_text
+from parties.links import Link, difference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -175,7 +175,9 @@ class Party:
     def send(self, to: int, data: Buffer, label: str, phase: str = "offline") -> None:
         """Send to one rank, which calls `receive`. Counts no round, and never waits for the peer.
 
-        ``data`` is handed over as in `exchange`. Raises as `exchange` does.
+        ``data`` is handed over as in `exchange`. Raises as `exchange` does. A dealer's stream is held back, lest it fill
+        memory: `send` waits while a party is more than 1,024 messages or 64 MiB behind, so a dealer that streams to
+        several parties must send all of them a step's material before it goes on to the next.
         """
         self._stream(FrameType.STREAM, to, flat(data), label, phase)
 
@@ -228,12 +230,7 @@ class Party:
             data = self._receive(FrameType.SETUP, source, label, size=None, limit=_LONGEST_VALUE, phase="setup")
             values[source] = bytes(data)
         if any(other != value for other in values.values()):
-            said: dict[bytes, list[int]] = {}
-            for rank in sorted(values):
-                said.setdefault(values[rank], []).append(rank)
-            most = max(said.values(), key=len)
-            odd = next(ranks[0] for ranks in said.values() if ranks is not most)
-            text = "; ".join(f"{ranks_text(ranks)} said {printable(what)}" for what, ranks in said.items())
+            text, odd = difference(values)
             error = DisagreementError(f"no agreement on '{label}': {text}", rank=odd)
             self._fail_on(error)
             raise error
@@ -297,8 +294,10 @@ class Party:
 
     def _stream(self, kind: FrameType, to: int, view: memoryview, label: str, phase: str) -> None:
         link = self._link(to)
-        link.digest_out = advance(link.digest_out, label, view.nbytes, -1)
         try:
+            if kind == FrameType.STREAM and self.role is Role.DEALER:
+                self._hold_back(to, link, label, view.nbytes)
+            link.digest_out = advance(link.digest_out, label, view.nbytes, -1)
             self._send(kind, to, label.encode("ascii", "replace")[:32], link.digest_out, view)
         except JointfitError as error:
             self._fail_on(error)
@@ -322,14 +321,32 @@ class Party:
                 )
             link.digest_in = digest
             data = self._payload(source, label, header.length, None)
+            if kind == FrameType.STREAM and source == self.dealer and link.flow.passes(header.length):
+                self._send(FrameType.CREDIT, source, b"credit", bytes(8), memoryview(b""))
         except JointfitError as error:
             self._fail_on(error)
             raise
         self.counts.line(phase, label).bytes_received += header.length
         return data
 
+    def _hold_back(self, to: int, link: Link, label: str, size: int) -> None:
+        """Wait until the dealer's stream to a rank is within two marks; see links.Flow."""
+        while link.flow.ahead >= 2:
+            header = self._any_header(to, label, None)
+            if header.type != FrameType.CREDIT:
+                raise self._disagreement(to, f"credit for {label}", 0, header)
+            link.flow.ahead -= 1
+        link.flow.ahead += link.flow.passes(size)
+
     def _header(self, source: int, label: str, size: int | None) -> Header:
-        """The next header of a rank, checked but for its digest."""
+        """The next header of a rank, checked but for its digest; credits are taken note of on the way."""
+        while (header := self._any_header(source, label, size)).type == FrameType.CREDIT:
+            if self.role is not Role.DEALER or header.length:
+                raise WireError(f"unexpected credit from rank {source} for '{label}'", rank=source)
+            self._links[source].flow.ahead -= 1
+        return header
+
+    def _any_header(self, source: int, label: str, size: int | None) -> Header:
         if self._over:
             raise self._ended(label)
         link = self._link(source)
@@ -373,7 +390,7 @@ class Party:
         return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")
 
     def _disagreement(self, source: int, label: str, size: int | None, header: Header) -> DisagreementError:
-        what = {FrameType.EXCHANGE: "a round", FrameType.STREAM: "a stream", FrameType.SETUP: "setup"}[header.type]
+        what = ("a round", "a stream", "setup", "a credit")[header.type - 1]
         mine = "any number of" if size is None else size
         return DisagreementError(
             f"ranks {self.rank} and {source} run different programs: rank {source} sent {header.length} bytes for "

@@ -201,19 +201,20 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
 
     Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value
     at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 3e-6 relative plus one unit; x itself
-    is only known to one unit, which is what limits small x.
+    is only known to one unit, which is what limits small x. x with the fact "precision" may carry up to 2 * bits
+    fraction bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
     Method: comparisons with all powers of 4 from one opening give the region of x; x times a power of 4 is
     z in [1/4, 1); a Fourier series of the phase of z; the result is scaled back by the region's bits.
     Cost (20 bits): 8 bytes an element unless x is open, 23 * 35 bits, 4 for the phase, 6 to rescale, and 8 where the
     result is used: 126 bytes, 7 rounds (6 until then). Offline about 1.4 KB. Security: masked openings only.
     """
     spec = scaled_function(function)
-    x = operand(p, x)
+    x = rescale(p, x, p.bits) if function == "reciprocal" and x.bits > p.bits + EXTRA else operand(p, x)
     key = ("scaled", function)
     if key in x.facts:
         return cast(Share, x.facts[key])
     own = cast("AdditiveShare", x)
-    highest = 62 - p.bits + 2 * (p.bits % 2)
+    highest = 62 - p.bits if x.bits <= p.bits + EXTRA else 54
     places = list(range(x.bits % 2, highest + 3, 2))  # thresholds 2^place; the last one saturates
     top = places[-1]
     edges = "edges"

@@ -95,8 +95,8 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int) 
 
 
 def operand(p: Additive, x: Share) -> Share:
-    """x as an operand: a pending rescaling is done."""
-    return rescale(p, x, p.bits) if x.bits > p.bits + EXTRA else x
+    """x as an operand: a pending rescaling is done. A share with the fact "precision" keeps its bits on purpose."""
+    return rescale(p, x, p.bits) if x.bits > p.bits + EXTRA and not x.facts.get("precision") else x
 
 
 def operands(p: Additive, x: Share, y: Share) -> tuple[Share, Share]:

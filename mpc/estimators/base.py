@@ -104,6 +104,8 @@ class Estimator(abc.ABC):
                 sums.append(loss.detach() * (len(rows) / x.shape[0]))
             else:
                 sums[epoch] = sums[epoch] + loss.detach() * (len(rows) / x.shape[0])
+            if session is not None:
+                session.settle(self.module_.parameters())
         self.losses_ = sums
         self.module_.eval()
         return self

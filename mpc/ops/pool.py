@@ -168,7 +168,7 @@ def _matrices(func: Any, shape: Sequence[int], output: Sequence[int], options: S
     out = []
     for k in range(n):
         size = shape[-n + k]
-        unit = torch.eye(size).reshape(1, size, *[size if d == k else 1 for d in range(n)])
+        unit = torch.eye(size).reshape(size, 1, *[size if d == k else 1 for d in range(n)])
         sizes = [output[k] if d == k else 1 for d in range(n)]
         scales = [s if d == k else None for d, s in enumerate(options[1:])]
         out.append(func(unit, sizes, options[0], *scales).reshape(size, output[k]).t().contiguous())

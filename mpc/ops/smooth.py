@@ -300,6 +300,16 @@ def logit(x: SharedTensor, eps: float | None = None) -> SharedTensor:
     return unary(x, log(v) - log(1 - v))
 
 
+@implements(aten.logit_backward.default)
+def logit_backward(grad: Any, x: Any, eps: float | None = None) -> SharedTensor:
+    """grad / (x (1 - x)), 0 beyond eps."""
+    v = lift(x)
+    out = lift(grad) / (v * (1 - v))
+    if eps is not None and eps >= 0:
+        out = ((v >= eps) & (v <= 1 - eps)).where(out, 0)
+    return result(out, x.dtype, x)
+
+
 def power(x: Value, exponent: float) -> Value:
     """x^exponent: products for integers, a root for halves, exp and log otherwise (x > 0)."""
     if exponent == 0:

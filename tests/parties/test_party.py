@@ -336,3 +336,30 @@ def test_nothing_works_after_the_end():
             party.send(1 - party.rank, b"1", "late")
 
     simulate(2, failing, dealer=False)
+
+
+@pytest.mark.parametrize(("count", "size"), [(5000, 10), (40, 5 << 20)])
+def test_a_dealer_is_held_back_and_loses_nothing(count, size):
+    ahead = []
+
+    def program(party):
+        if party.role is Role.DEALER:
+            for number in range(count):
+                for peer in party.peers:
+                    party.send(peer, number.to_bytes(4, "big") + bytes(size), "triple")
+                ahead.append(number)
+        else:
+            if party.rank == 1:
+                time.sleep(0.3)
+                held = len(ahead)
+            for number in range(count):
+                assert bytes(party.receive(party.dealer, "triple")[:4]) == number.to_bytes(4, "big")
+            if party.rank == 1:
+                assert held * (size + 4) <= 75 << 20
+                assert held <= 1025
+        party.agree("after credits that nobody waited for", b"x")
+        return party.counts.total("offline")
+
+    results = simulate(3, program)
+    assert results[2] == Count(2 * count * (size + 4), 0, 2 * count, 0)
+    assert results[0] == Count(0, count * (size + 4), 0, 0)
