@@ -93,9 +93,7 @@ class Party:
         if where is not None and where != last:
             raise ConfigurationError(f"dealer on rank {where} of {size}; want the last rank, {last}")
         if where is not None and size < 3:
-            raise ConfigurationError(
-                f"too few ranks: got {size}, want at least 3: two computing parties and a dealer"
-            )
+            raise ConfigurationError(f"too few ranks: got {size}, want at least 3: two computing parties and a dealer")
         self.rank = rank
         self.size = size
         self.dealer = where
@@ -159,9 +157,7 @@ class Party:
                 if header.type != want or header.digest != link.digest:
                     raise self._disagreement(source, label, size, header)
                 if header.length != size:
-                    raise WireError(
-                        f"rank {source} sent {header.length} bytes for '{label}'; want {size}", rank=source
-                    )
+                    raise WireError(f"{header.length} bytes from rank {source} for '{label}'; want {size}", rank=source)
                 room = into.get(source) if into is not None else None
                 result[source] = self._payload(source, label, size, room)
                 line.bytes_received += size
@@ -175,9 +171,8 @@ class Party:
     def send(self, to: int, data: Buffer, label: str, phase: str = "offline") -> None:
         """Send to one rank, which calls `receive`. Counts no round, and never waits for the peer.
 
-        ``data`` is handed over as in `exchange`. Raises as `exchange` does. A dealer's stream is held back, lest it fill
-        memory: `send` waits while a party is more than 1,024 messages or 64 MiB behind, so a dealer that streams to
-        several parties must send all of them a step's material before it goes on to the next.
+        ``data`` is handed over, and errors are raised, as in `exchange`. Only a dealer is held back, lest it fill memory:
+        it waits while a party is 1,024 messages or 64 MiB behind, so it must give all parties a step's material in turn.
         """
         self._stream(FrameType.STREAM, to, flat(data), label, phase)
 
@@ -207,8 +202,7 @@ class Party:
         Security: a cheating source could tell different ranks different things; `agree` on a hash where that matters.
         """
         if (data is None) == (self.rank == source):
-            got = "none" if data is None else "some"
-            raise ConfigurationError(f"rank {self.rank} passed {got} data to a broadcast from rank {source}")
+            raise ConfigurationError(f"rank {self.rank} passed {bool(data)}; want data from rank {source} alone")
         if data is None:
             return bytes(self._receive(FrameType.SETUP, source, label, size=None, limit=limit, phase="setup"))
         for to in self._others():
@@ -360,9 +354,7 @@ class Party:
         if header.session != self.session and not (self.session == unknown and header.type == FrameType.SETUP):
             raise WireError(f"frame of another session from rank {source} for '{label}'", rank=source)
         if header.sequence != link.received:
-            raise WireError(
-                f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}", rank=source
-            )
+            raise WireError(f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}", rank=source)
         link.received += 1
         return header
 
