@@ -354,11 +354,14 @@ def scatter_add(x: Any, dim: int, where: Any, source: Any) -> SharedTensor:
 
 
 def _scattered(shape: torch.Size, dim: int, where: Any, source: Value) -> Value:
+    """Zeros of a shape, with elements of source added along an axis."""
     if not (isinstance(where, SharedTensor) and where.is_secret):
         i = public_index(where, "scatter")
         return source.linear(lambda t: t.new_zeros(shape).scatter_add(dim, i, t))
     if not shape:
         return source.reshape(())
+    if not where.dim():
+        where, source = where.reshape(1), source.reshape((1,))
     dim %= len(shape)
     noted = where._store.notes.get("one_hot")
     cut = tuple(slice(0, n) for n in where.shape)
