@@ -171,8 +171,8 @@ class Party:
     def send(self, to: int, data: Buffer, label: str, phase: str = "offline") -> None:
         """Send to one rank, which calls `receive`. Counts no round, and never waits for the peer.
 
-        ``data`` is handed over, and errors are raised, as in `exchange`. Only a dealer is held back, lest it fill memory:
-        it waits while a party is 1,024 messages or 64 MiB behind, so it must give all parties a step's material in turn.
+        ``data`` is handed over, and errors are raised, as in `exchange`. Only a dealer is held back, lest it fill
+        memory: while a party is 1,024 messages or 64 MiB behind. So it gives all parties a step's material in turn.
         """
         self._stream(FrameType.STREAM, to, flat(data), label, phase)
 
@@ -354,7 +354,8 @@ class Party:
         if header.session != self.session and not (self.session == unknown and header.type == FrameType.SETUP):
             raise WireError(f"frame of another session from rank {source} for '{label}'", rank=source)
         if header.sequence != link.received:
-            raise WireError(f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}", rank=source)
+            text = f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}"
+            raise WireError(text, rank=source)
         link.received += 1
         return header
 
