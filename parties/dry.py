@@ -46,6 +46,7 @@ class DryParty(Party):
         *,
         phase: str = "online",
         into: Mapping[int, memoryview] | None = None,
+        context: str = "",
     ) -> dict[int, memoryview]:
         """Count one round; see `Party.exchange`. Returns an empty dictionary."""
         line = self.counts.line(phase, label)

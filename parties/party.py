@@ -115,6 +115,7 @@ class Party:
         *,
         phase: str = "online",
         into: Mapping[int, memoryview] | None = None,
+        context: str = "",
     ) -> dict[int, memoryview]:
         """One round: send to some ranks and receive from some, both at once.
 
@@ -125,6 +126,7 @@ class Party:
             label: what the round is for; the same on all ranks that take part.
             phase: under which it is counted.
             into: flat writable memory to receive into, for some ranks of ``incoming``.
+            context: a digest of what else must be equal on both ends (public operands); compared, not counted.
 
         Returns:
             What came from each rank of ``incoming``: flat, writable, fresh memory unless ``into`` gave it.
@@ -143,7 +145,7 @@ class Party:
         try:
             for to, data in outgoing.items():
                 view = flat(data)
-                digest = self._link(to).step(label, view.nbytes, incoming.get(to, -1))
+                digest = self._link(to).step(label + context, view.nbytes, incoming.get(to, -1))
                 self._send(FrameType.EXCHANGE, to, cut, digest, view)
                 line.bytes_sent += view.nbytes
                 line.messages += 1
@@ -151,7 +153,7 @@ class Party:
             for source, size in incoming.items():
                 link = self._link(source)
                 if source not in outgoing:
-                    link.step(label, -1, size)
+                    link.step(label + context, -1, size)
                 header = self._header(source, label, size)
                 want = FrameType.EXCHANGE
                 if header.type != want or header.digest != link.digest:
@@ -388,7 +390,7 @@ class Party:
         return DisagreementError(
             f"ranks {self.rank} and {source} run different programs: rank {source} sent {header.length} bytes for "
             f"'{header.label.decode()}' ({what}), rank {self.rank} wanted {mine} bytes for '{label}'; if these "
-            "agree, an earlier step or the sizes of the other direction differ",
+            "agree, an earlier step, a public number or the sizes of the other direction differ",
             rank=source,
         )
 

@@ -77,7 +77,10 @@ CASES: tuple[Case, ...] = (
     Case("sum", lambda p, x: p.linear(_rows(p, x), lambda t: t.sum(1)), ((-1e5, 1e5),), 0.0, cost="scale"),
     Case("multiply", lambda p, x, y: p.multiply(x, y), ((-2000.0, 2000.0),) * 2, UNIT, cost="multiply"),
     Case(
-        "multiply and rescale", lambda p, x, y: p.rescale(p.multiply(x, y), 20), ((-2000.0, 2000.0),) * 2, UNIT,
+        "multiply and rescale",
+        lambda p, x, y: p.rescale(p.multiply(x, y), 20),
+        ((-2000.0, 2000.0),) * 2,
+        UNIT,
         cost="multiply and rescale",
     ),
     Case("square", lambda p, x: p.rescale(p.multiply(x, x), 20), ((-2000.0, 2000.0),), UNIT),
@@ -101,5 +104,5 @@ CASES: tuple[Case, ...] = (
     Case("sin", lambda p, x: p.periodic(x, "sin"), ((-50.0, 50.0),), 5e-6, cost="sin"),
     Case("cos", lambda p, x: p.periodic(x, "cos"), ((-50.0, 50.0),), 5e-6, cost="cos"),
     *(Case(name, _interval(name), ((-40.0, 40.0),), 1.5e-5, cost=name) for name in INTERVAL),
-    *(Case(name, _scaled(name), ((0.001, 4000.0),), 3e-5, 5e-6, cost=name) for name in SCALED),
+    *(Case(name, _scaled(name), ((0.001, 4000.0),), 3e-5, 1e-5, cost=name) for name in SCALED),
 )

@@ -7,6 +7,7 @@ the session's fraction bits, 20 unless said otherwise.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -55,9 +56,7 @@ def interval(n: int, function: str) -> Cost:
     below, above = (side[1] != spec.slope for side in (spec.below, spec.above))
     signs = negative(n, 2)
     products = 16 * n + 32 * n + (16 * n if below or above else 0)
-    return Cost(
-        signs.bytes + 6 * n + packed(2 * n), 4, signs.offline + 16 * n * spec.terms + 16 * n + products
-    )
+    return Cost(signs.bytes + 6 * n + packed(2 * n), 4, signs.offline + 16 * n * spec.terms + 16 * n + products)
 
 
 def exp(n: int) -> Cost:
@@ -70,9 +69,7 @@ def scaled(n: int, function: str) -> Cost:
     """A normalised function; where its result is used, another 8 bytes and one round rescale it."""
     k, terms = THRESHOLDS, SCALED[function].terms
     signs = negative(n, k)
-    return Cost(
-        signs.bytes + packed(k * n) + 4 * n + 6 * n, 6, signs.offline + 4 * 8 * k * n + 16 * n * terms + 16 * n
-    )
+    return Cost(signs.bytes + packed(k * n) + 4 * n + 6 * n, 6, signs.offline + 4 * 8 * k * n + 16 * n * terms + 16 * n)
 
 
 def maximum(rows: int, size: int) -> Cost:
@@ -88,23 +85,42 @@ def maximum(rows: int, size: int) -> Cost:
     return total
 
 
-COSTS: Mapping[str, Formula] = MappingProxyType({
-    "add": lambda n: Cost(0, 0, 0),
-    "scale": lambda n: Cost(0, 0, 0),
-    "reveal": lambda n: Cost(8 * n, 1, 0),
-    "multiply": lambda n: Cost(16 * n, 1, 8 * n),
-    "rescale": lambda n: Cost(8 * n, 1, 16 * n),
-    "multiply and rescale": lambda n: Cost(24 * n, 2, 24 * n),
-    "faithful": faithful,
-    "negative": negative,
-    "zero": zero,
-    "both": lambda n: Cost(2 * packed(n), 1, packed(n)),
-    "integer": lambda n: Cost(packed(n), 1, 8 * n),
-    "gate": lambda n: Cost(8 * n + packed(n), 1, 16 * n),
-    "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 16 * n + 8 * n + 16 * n),
-    "exp": exp,
-    "sin": lambda n: Cost(10 * n, 2, 32 * n),
-    "cos": lambda n: Cost(10 * n, 2, 32 * n),
-    **{name: lambda n, name=name: interval(n, name) for name in INTERVAL},  # type: ignore[misc]
-    **{name: lambda n, name=name: scaled(n, name) for name in SCALED},  # type: ignore[misc]
-})
+COSTS: Mapping[str, Formula] = MappingProxyType(
+    {
+        "add": lambda n: Cost(0, 0, 0),
+        "scale": lambda n: Cost(0, 0, 0),
+        "reveal": lambda n: Cost(8 * n, 1, 0),
+        "multiply": lambda n: Cost(16 * n, 1, 8 * n),
+        "rescale": lambda n: Cost(8 * n, 1, 16 * n),
+        "multiply and rescale": lambda n: Cost(24 * n, 2, 24 * n),
+        "faithful": faithful,
+        "negative": negative,
+        "zero": zero,
+        "both": lambda n: Cost(2 * packed(n), 1, packed(n)),
+        "integer": lambda n: Cost(packed(n), 1, 8 * n),
+        "gate": lambda n: Cost(8 * n + packed(n), 1, 16 * n),
+        "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 16 * n + 8 * n + 16 * n),
+        "exp": exp,
+        "sin": lambda n: Cost(10 * n, 2, 32 * n),
+        "cos": lambda n: Cost(10 * n, 2, 32 * n),
+        **{name: lambda n, name=name: interval(n, name) for name in INTERVAL},  # type: ignore[misc]
+        **{name: lambda n, name=name: scaled(n, name) for name in SCALED},  # type: ignore[misc]
+    }
+)
+
+
+def table(n: int = 1000) -> str:
+    """Return the declared costs an element, for two parties, as the table of protocols/README.md."""
+    lines = ["| operation | bytes online | rounds | bytes offline |", "|---|---|---|---|"]
+    for name, formula in COSTS.items():
+        cost = formula(n)
+        lines.append(f"| {name} | {cost.bytes / n:g} | {cost.rounds} | {cost.offline / n:g} |")
+    size = maximum(n // 10, 10)
+    lines.append(f"| maximum of 10, an element | {size.bytes / n:g} | {size.rounds} | {size.offline / n:g} |")
+    product = matmul(128, 784, 128)
+    lines.append(f"| 128×784 by 784×128, in all | {product.bytes} | {product.rounds} | {product.offline} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table() + "\n")

@@ -136,7 +136,9 @@ class InsecurePlain(Protocol):
         return self._make(torch.exp(_number(x)))
 
     def scaled(self, x: Share, function: str) -> Share:
-        return self._make(scaled_function(function).exact(_number(x)))
+        value = _number(x)
+        lowest = 0.0 if function == "sqrt" else 2.0**-self.bits  # as the shared protocols: below is as at one unit
+        return self._make(scaled_function(function).exact(value.clamp(min=lowest)))
 
     def periodic(self, x: Share, function: str) -> Share:
         return self._make(torch.sin(_number(x)) if function == "sin" else torch.cos(_number(x)))

@@ -200,7 +200,7 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     """reciprocal, sqrt, rsqrt or log of x > 0.
 
     Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value
-    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 3e-6 relative plus one unit; x itself
+    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 1e-5 relative plus 3e-5 at most; x itself
     is only known to one unit, which is what limits small x. x with the fact "precision" may carry up to 2 * bits
     fraction bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
     Method: comparisons with all powers of 4 from one opening give the region of x; x times a power of 4 is

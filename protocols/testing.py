@@ -69,20 +69,19 @@ def run(
             protocol.share(encode(v) if party.rank == i % 2 else None, v.shape, BITS, i % 2)
             for i, v in enumerate(values)
         ]
-        before = party.counts.snapshot()
+        before, dealt = party.counts.snapshot(), protocol.offline_bytes
         out = case.program(protocol, *shares)
         protocol.settle(out)
-        sent = party.counts - before
-        online, offline = sent.total("online"), sent.total("offline")
+        online, dealt = (party.counts - before).total("online"), protocol.offline_bytes - dealt
         revealed = protocol.reveal(out)
         value = None if revealed is None else decode(revealed, out)
-        return value, online.bytes_sent, online.rounds, offline.bytes_sent
+        return value, online.bytes_sent, online.rounds, dealt
 
     results = simulate(parties + 1, program)
     value = results[0][0]
     if value is None:
         raise AssertionError(f"{case.name}: nothing was revealed to rank 0")
-    cost = Cost(max(r[1] for r in results), max(r[2] for r in results), sum(r[3] for r in results))
+    cost = Cost(max(r[1] for r in results), max(r[2] for r in results), max(r[3] for r in results))
     return Outcome(value, cost, [r[0] for r in results])
 
 
@@ -124,9 +123,7 @@ def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
     return Cost(online.bytes_sent, online.rounds, protocol.offline_bytes)
 
 
-def check_cost(
-    make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000
-) -> None:
+def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000) -> None:
     """Compare counted, declared and planned cost. Raises AssertionError."""
     counted = run(make, parties, case, operands(case, n, 0)).cost
     plan = planned(make, parties, case, n)
@@ -160,7 +157,9 @@ def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 
         for place in range(8):
             statistic = chi_square(part.view(torch.uint8).reshape(-1, 8)[:, place])
             if statistic > CHI_SQUARE_LIMIT:
-                raise AssertionError(f"rank {rank}: byte {place} of the parts of {value} has chi-square {statistic:.0f}")
+                raise AssertionError(
+                    f"rank {rank}: byte {place} of the parts of {value} has chi-square {statistic:.0f}"
+                )
 
 
 def check_openings(make: Make, parties: int, case: Case, n: int = 4000) -> None:

@@ -59,10 +59,11 @@ def _label(openings: Sequence[Opening]) -> str:
     return f"open {len(openings)}"
 
 
-def open_all(party: Party, openings: Sequence[Opening]) -> None:
+def open_all(party: Party, openings: Sequence[Opening], context: str = "") -> None:
     """Open everything in one round and set the values. The dealer and the planner take no part: values are meta.
 
-    Cost: one round; to each peer the sum of the openings' bytes.
+    ``context`` is a digest of the program so far, which peers compare. Cost: one round; to each peer the sum of the
+    openings' bytes.
     """
     size = sum(opening.bytes for opening in openings)
     if openings[0].part.is_meta:
@@ -73,7 +74,9 @@ def open_all(party: Party, openings: Sequence[Opening]) -> None:
         return
     message = torch.cat([to_bytes(opening.part, opening.width) for opening in openings])
     outgoing = as_bytes(message)
-    answers = party.exchange(dict.fromkeys(party.peers, outgoing), dict.fromkeys(party.peers, size), _label(openings))
+    answers = party.exchange(
+        dict.fromkeys(party.peers, outgoing), dict.fromkeys(party.peers, size), _label(openings), context=context
+    )
     heard = [torch.frombuffer(answers[peer], dtype=torch.uint8) if size else message for peer in party.peers]
     place = 0
     for opening in openings:

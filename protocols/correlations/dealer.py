@@ -17,17 +17,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
-from parties import Party, Role, WireError
+from parties import DisagreementError, Party, Role, WireError
 from parties.prg import Generator
 from protocols.form import Mask
 from protocols.ring import as_bytes, fill
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
+
+CHECK = 8
+"""Every message of corrections ends in a digest of the program's correlations so far."""
 
 LIMIT = 1 << 32
 """Largest message of corrections that a party accepts, in bytes."""
@@ -72,6 +76,9 @@ class Correlations:
         self._is_last = party.rank == party.computing - 1 and not self._is_dealer
         self._waiting: list[memoryview] = []
         self._waiting_bytes = 0
+        self._program = blake2b(digest_size=CHECK)
+        self._mark = self._check = b""
+        self.context = 0
         self._buffer = memoryview(b"")
         self.offline_bytes = 0
 
@@ -85,6 +92,7 @@ class Correlations:
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
         """Return a fresh uniform mask. No message."""
         output = Output(tuple(shape), dtype)
+        self._note("mask", output)
         if self.planning:
             return Mask(_meta(output), _meta(output))
         if not self._is_dealer:
@@ -97,6 +105,8 @@ class Correlations:
         Cost: the outputs' bytes once, from the dealer to the last party, offline.
         """
         self.offline_bytes += sum(output.bytes for output in outputs)
+        self._note(function.__qualname__, *outputs)
+        self._mark = self._program.digest()
         if self.planning:
             return [Mask(_meta(output), _meta(output)) for output in outputs]
         if not self._is_dealer:
@@ -108,11 +118,16 @@ class Correlations:
     def flush(self) -> None:
         """Send what the dealer has waiting. Called at the end of every round, on every rank."""
         if self._waiting:
+            self._waiting.append(memoryview(self._mark))
             self._party.send(self._party.computing - 1, b"".join(self._waiting), "correlations")
             self._waiting.clear()
             self._waiting_bytes = 0
 
     # ---- the roles ---------------------------------------------------------------------------------------------
+
+    def _note(self, kind: str, *outputs: Output) -> None:
+        if not self.planning:
+            self._program.update(f"{self.context:x} {kind} {outputs}".encode())
 
     def _combine(self, output: Output, streams: Sequence[Generator]) -> Tensor:
         total = _expand(output, streams[0])
@@ -147,9 +162,16 @@ class Correlations:
                 dealer = self._party.dealer
                 if dealer is None:
                     raise WireError("correlations are wanted but the session has no dealer")
-                self._buffer = self._party.receive(dealer, "correlations", limit=LIMIT).toreadonly()
+                message = self._party.receive(dealer, "correlations", limit=LIMIT).toreadonly()
+                self._buffer, self._check = message[:-CHECK], bytes(message[-CHECK:])
             step = min(len(self._buffer), output.bytes - done)
             target[done : done + step] = self._buffer[:step]
             self._buffer = self._buffer[step:]
             done += step
+            if not self._buffer and self._check != self._mark:
+                raise DisagreementError(
+                    f"rank {self._party.rank} and the dealer, rank {self._party.dealer}, run different programs: their "
+                    f"lists of correlations differ at or before one of {output.bytes} bytes",
+                    rank=self._party.dealer,
+                )
         return value

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from parties import Role, simulate
+from parties import DisagreementError, Role, simulate
 from protocols import Additive, compare, make, ring
+from protocols.correlations.dealer import CHECK
 from protocols.form import Mask
 from protocols.testing import chi_square
 
@@ -228,3 +229,40 @@ def test_outside_the_domain_functions_saturate():
     assert got[2].tolist() == [0.0, 4e6]
     for value, want in zip(got[3:], (2.0**20, 0.0, 2.0**10, -13.862944), strict=True):
         assert torch.allclose(value, torch.full_like(value, want), atol=2 * unit, rtol=0)
+
+
+def test_what_the_dealer_sends_is_what_was_declared():
+    def program(party):
+        p = Additive(party)
+        x = p.share(torch.arange(1000) if party.rank == 0 else None, torch.Size([1000]), 20, 0)
+        p.settle(p.interval(x, "sigmoid"), p.scaled(x, "sqrt"))
+        sent = party.counts.total("offline")
+        return sent.bytes_sent - CHECK * sent.messages, p.offline_bytes
+
+    for rank, (sent, declared) in enumerate(simulate(4, program)):
+        assert sent == (declared if rank == 3 else 0)
+
+
+@pytest.mark.parametrize("odd", [0, 1, 2])
+@pytest.mark.parametrize("how", ["more", "other", "public"])
+def test_a_rank_with_another_program_is_found_out(odd, how):
+    """Rank 2 is the dealer. Every rank ends with an error, and none with a value."""
+    reached = []
+
+    def program(party):
+        p = Additive(party)
+        x = p.share(torch.arange(8) if party.rank == 0 else None, torch.Size([8]), 20, 0)
+        different = party.rank == odd
+        if how == "public":
+            p.note(b"lr 0.1" if different else b"lr 0.01")
+        if how == "more" and different:
+            p.settle(p.multiply(x, x))
+        out = p.interval(x, "tanh" if how == "other" and different else "sigmoid")
+        out = p.rescale(p.multiply(out, x), 20)
+        p.settle(out)
+        if party.role is Role.COMPUTING:
+            reached.append(p.reveal(out))
+
+    with pytest.raises(DisagreementError, match="different program"):
+        simulate(3, program)
+    assert not reached or odd == 2

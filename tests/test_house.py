@@ -1,0 +1,75 @@
+"""The rules of the house: imports point one way, nothing forbidden is used, READMEs list every file."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ORDER = ["parties", "protocols", "mpc", "experiments"]
+SOURCES = [path for package in ORDER for path in (ROOT / package).rglob("*.py")]
+LONGEST = 420
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module, node.lineno
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_one_way(path):
+    package = path.relative_to(ROOT).parts[0]
+    later = ORDER[ORDER.index(package) + 1 :]
+    for name, line in imported(path):
+        assert name.split(".")[0] not in later, f"{path}:{line} imports {name}"
+        if package == "parties":
+            assert name.split(".")[0] != "torch", f"{path}:{line}: parties knows bytes and no tensors"
+        if package == "protocols":
+            assert not name.startswith("torch.nn"), f"{path}:{line}: protocols knows no modules"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_forbidden(path):
+    text = path.read_text("utf-8")
+    tree = ast.parse(text)
+    names = {name.split(".")[0] for name, _ in imported(path)}
+    assert not names & {"pickle", "cloudpickle", "dill", "marshal", "shelve"}, "no pickle on the wire or on disk"
+    assert "torch.load(" not in text
+    assert "torch.save(" not in text
+    if path.parts[-2] != "testing" and "experiments" not in path.parts and path.name != "testing.py":
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree)), "validation raises, it does not assert"
+    if "parties" in path.parts or ("protocols" in path.parts and path.name != "testing.py"):
+        assert "random" not in names
+        assert not re.search(
+            r"torch\.(rand|randn|randint|randperm|Generator|bernoulli)\b|np\.random|numpy\.random", text
+        )
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_stay_small(path):
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_readme_lists_every_file(package):
+    readme = (ROOT / package / "README.md").read_text("utf-8")
+    for path in (ROOT / package).rglob("*.py"):
+        inside = path.relative_to(ROOT / package)
+        if path.name in {"__init__.py", "__main__.py"}:
+            continue
+        assert path.name in readme or str(inside) in readme, f"{package}/README.md does not mention {inside}"
+
+
+def test_the_cost_table_is_the_declared_one():
+    from protocols.costs import table
+
+    assert table() in (ROOT / "protocols" / "README.md").read_text("utf-8")
+
+
+def test_nothing_reads_outside_the_project():
+    for path in [*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "launch_scripts").iterdir()]:
+        assert "../" + "shared" not in path.read_text("utf-8"), path
