@@ -213,7 +213,9 @@ class Value:
                 c = torch.where(c == 0, torch.inf, c)
             return self * (1.0 / c)
         if self.share is not None and c == 0:
-            raise ZeroDivisionError("division of a secret by the public number 0")
+            if not self.nonnegative:
+                raise ZeroDivisionError("division of a secret by the public number 0")
+            return Value(self.session, public=torch.full(self.shape, 2.0**20))  # in place of infinity
         return self * (1.0 / c) if c else Value(self.session, public=self.public / c)
 
     def __rtruediv__(self, other: Operand) -> Value:

@@ -17,10 +17,13 @@ aten = torch.ops.aten
 
 
 def _like(func: Any) -> Any:
+    empty = "empty" in func._schema.name
+
     def make(x: SharedTensor, *args: Any, **kwargs: Any) -> SharedTensor:
         model = torch.empty_strided(x.shape, x.stride(), dtype=x.dtype)
         if torch.Tag.nondeterministic_seeded not in func.tags:
-            return SharedTensor.public(x.session, func(model, *args, **kwargs))
+            made = func(model, *args, **kwargs)
+            return SharedTensor.public(x.session, made.zero_() if empty else made)  # the same on every rank
         with public_draw(x):
             return SharedTensor.public(x.session, func(model, *args, **kwargs))
 

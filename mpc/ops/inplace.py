@@ -84,7 +84,7 @@ def each(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     count = len(args[0])
     if name in {"norm", "max", "powsum"}:
         return [_FIRST[name](x, *args[1:], **kwargs) for x in args[0]]
-    function = getattr(torch.ops.aten, name)
+    function = getattr(torch.ops.aten, name, None) or _written(name.removesuffix("_"))
     out = []
     for i in range(count):
         mine = [a[i] if listed else a for a, listed in zip(args, lists, strict=True)]
@@ -92,6 +92,12 @@ def each(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         mine, named = _arranged(name.removesuffix("_"), mine, named)
         out.append(function(*mine, **named))
     return None if schema.is_mutable else out
+
+
+def _written(name: str) -> Any:
+    """In-place form of an operation that has none, such as maximum."""
+    functional = getattr(torch.ops.aten, name)
+    return lambda x, *args, **kwargs: x.copy_(functional(x, *args, **kwargs))
 
 
 _FIRST = {"norm": torch.ops.aten.linalg_vector_norm, "max": torch.ops.aten.max}

@@ -130,7 +130,8 @@ def _gradients(out: list[Tensor], leaves: list[Tensor]) -> list[Tensor | None]:
     real = [t for t in out if t.requires_grad]
     if not real or not leaves:
         return [None] * len(leaves)
-    return list(torch.autograd.grad(real, leaves, [weights(t) for t in real], allow_unused=True))
+    given = [SharedTensor.public(t.session, weights(t)) if isinstance(t, SharedTensor) else weights(t) for t in real]
+    return list(torch.autograd.grad(real, leaves, given, allow_unused=True))
 
 
 def shared(run: Runner, call: Call, backward: bool) -> tuple[list[Tensor], list[Tensor | None]]:
