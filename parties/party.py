@@ -145,7 +145,7 @@ class Party:
         try:
             for to, data in outgoing.items():
                 view = flat(data)
-                digest = self._link(to).step(label + context, view.nbytes, incoming.get(to, -1))
+                digest = self._link(to).step(f"{label}\0{context}", view.nbytes, incoming.get(to, -1))
                 self._send(FrameType.EXCHANGE, to, cut, digest, view)
                 line.bytes_sent += view.nbytes
                 line.messages += 1
@@ -153,7 +153,7 @@ class Party:
             for source, size in incoming.items():
                 link = self._link(source)
                 if source not in outgoing:
-                    link.step(label + context, -1, size)
+                    link.step(f"{label}\0{context}", -1, size)
                 header = self._header(source, label, size)
                 want = FrameType.EXCHANGE
                 if header.type != want or header.digest != link.digest:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, ClassVar, cast
-from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -62,7 +61,6 @@ class Additive(Protocol):
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
         self.bits = bits
         self._observe = observe
-        self._context = 0
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is Role.DEALER
@@ -79,14 +77,13 @@ class Additive(Protocol):
 
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()
-        open_all(self.party, openings, f"{self._context:08x}")
+        open_all(self.party, openings, self.correlations.program)
         if self._observe is not None:
             for opening in openings:
                 self._observe(to_bytes(cast(Tensor, opening.value), opening.width))
 
     def note(self, what: bytes) -> None:
-        self._context = crc32(what, self._context)
-        self.correlations.context = self._context
+        self.correlations.note(what)
 
     @property
     def offline_bytes(self) -> int:

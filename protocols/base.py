@@ -92,7 +92,7 @@ class Protocol(abc.ABC):
         return 0
 
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
-        """Take a part of the program, public operands included, into the digest that ranks compare with every message."""
+        """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
 
     def close(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """End: send what waits, and forget keys."""

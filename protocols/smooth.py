@@ -52,6 +52,7 @@ def interval(p: Additive, x: Share, function: str) -> Share:
     harmonic, 16 + 48 for the products. Security: masked openings only.
     """
     spec = interval_function(function)
+    p.note(function.encode())
     key = ("interval", function)
     if key in x.facts:
         return cast(Share, x.facts[key])
@@ -93,6 +94,7 @@ def periodic(p: Additive, x: Share, function: str) -> Share:
     Domain: |x| * 2^bits < 2^62; the error grows with |x|: 4e-6 + |x| * 2^-38. Cost: 4 bytes (nothing where x is
     open) and 6 to rescale, 2 rounds. Offline 32 bytes. Security: masked openings only.
     """
+    p.note(function.encode())
     x = rescale(p, x, p.bits)
     own = cast("AdditiveShare", x)
     factor = round(2.0 ** (64 - x.bits) / (2.0 * math.pi))
@@ -200,15 +202,16 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     """reciprocal, sqrt, rsqrt or log of x > 0.
 
     Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value
-    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 1e-5 relative plus 3e-5 at most; x itself
-    is only known to one unit, which is what limits small x. x with the fact "precision" may carry up to 2 * bits
-    fraction bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
+    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 1e-5 relative
+    plus 3e-5 at most; x itself is only known to one unit, which is what limits small x. x with the fact "precision"
+    may carry up to 2 * bits fraction bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
     Method: comparisons with all powers of 4 from one opening give the region of x; x times a power of 4 is
     z in [1/4, 1); a Fourier series of the phase of z; the result is scaled back by the region's bits.
     Cost (20 bits): 8 bytes an element unless x is open, 23 * 35 bits, 4 for the phase, 6 to rescale, and 8 where the
     result is used: 126 bytes, 7 rounds (6 until then). Offline about 1.4 KB. Security: masked openings only.
     """
     spec = scaled_function(function)
+    p.note(function.encode())
     x = rescale(p, x, p.bits) if function == "reciprocal" and x.bits > p.bits + EXTRA else operand(p, x)
     key = ("scaled", function)
     if key in x.facts:

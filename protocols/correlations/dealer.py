@@ -78,7 +78,6 @@ class Correlations:
         self._waiting_bytes = 0
         self._program = blake2b(digest_size=CHECK)
         self._mark = self._check = b""
-        self.context = 0
         self._buffer = memoryview(b"")
         self.offline_bytes = 0
 
@@ -92,7 +91,7 @@ class Correlations:
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
         """Return a fresh uniform mask. No message."""
         output = Output(tuple(shape), dtype)
-        self._note("mask", output)
+        self.note(f"mask {output.shape} {dtype}".encode())
         if self.planning:
             return Mask(_meta(output), _meta(output))
         if not self._is_dealer:
@@ -105,7 +104,7 @@ class Correlations:
         Cost: the outputs' bytes once, from the dealer to the last party, offline.
         """
         self.offline_bytes += sum(output.bytes for output in outputs)
-        self._note(function.__qualname__, *outputs)
+        self.note(f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}".encode())
         self._mark = self._program.digest()
         if self.planning:
             return [Mask(_meta(output), _meta(output)) for output in outputs]
@@ -125,9 +124,14 @@ class Correlations:
 
     # ---- the roles ---------------------------------------------------------------------------------------------
 
-    def _note(self, kind: str, *outputs: Output) -> None:
-        if not self.planning:
-            self._program.update(f"{self.context:x} {kind} {outputs}".encode())
+    def note(self, what: bytes) -> None:
+        """Take something into the digest of the program."""
+        self._program.update(len(what).to_bytes(8, "big") + what)
+
+    @property
+    def program(self) -> str:
+        """Digest of everything that was asked for and noted so far."""
+        return self._program.hexdigest()
 
     def _combine(self, output: Output, streams: Sequence[Generator]) -> Tensor:
         total = _expand(output, streams[0])
