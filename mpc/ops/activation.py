@@ -8,6 +8,7 @@ import torch
 
 from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, result, write
+from mpc.randomness import public_draw
 from mpc.tensor import SharedTensor
 from mpc.value import Value, join
 
@@ -200,7 +201,8 @@ def rrelu_functional(
     positive = v.is_positive()
     slope: Any = (lower + upper) / 2
     if training:
-        slope = torch.empty(x.shape).uniform_(lower, upper, generator=generator)
+        with public_draw(x):
+            slope = torch.empty(x.shape).uniform_(lower, upper, generator=generator)
     factor = positive.where(1.0, slope)
     return _like(v * factor, x), result(factor, x.dtype)
 
