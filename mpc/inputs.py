@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ def largest(bits: int) -> float:
 def as_tensor(data: Any, dtype: torch.dtype | None = None) -> Tensor:
     """Make a plain tensor of a tensor, an array, a data frame or nested lists, of type bool, int64, float32 or float64.
 
-    Smaller integers become int64 and smaller floats float32; lists of Python's floats become float64, as in NumPy. Raises ConfigurationError, without values in its text.
+    Smaller integers become int64 and smaller floats float32; lists of Python's floats become float64, as in NumPy.
+    Raises ConfigurationError, without values in its text.
     """
     if hasattr(data, "to_numpy"):
         data = data.to_numpy()
@@ -89,3 +91,13 @@ def announced_shape(record: Record, label: str, rank: int) -> tuple[torch.Size, 
     if not good or dtype not in DTYPES or math.prod(shape or []) >= 2**40:
         raise ConfigurationError(f"{label}: rank {rank} announced shape {shape} and type {dtype}; want a tensor")
     return torch.Size(shape or []), DTYPES[dtype]
+
+
+def check_parts(label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int) -> None:
+    """Raise ConfigurationError unless parts can be joined along ``dim``."""
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    got = "; ".join(f"rank {rank}: {tuple(shape)} {names[dtype]}" for rank, (shape, dtype) in parts.items())
+    kinds = {(tuple(shape[:dim]) + tuple(shape[dim + 1 :]), len(shape), dtype) for shape, dtype in parts.values()}
+    if len(kinds) > 1 or any(len(shape) <= dim for shape, _ in parts.values()):
+        which = "the first" if dim == 0 else "the second"
+        raise ConfigurationError(f"{label}: got {got}; want one type and equal sizes but for {which}")

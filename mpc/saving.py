@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import safetensors
 import safetensors.torch
 import torch
+from safetensors.torch import save as serialized
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -69,7 +70,7 @@ def save_module(
         manifest |= {"rank": session.rank, "content": _content(tensors)}
         path = share_file(folder, session.rank)
         try:
-            _write(path, safetensors.torch.save(tensors, {"jointfit": json.dumps(manifest, sort_keys=True)}))
+            _write(path, serialized(tensors, {"jointfit": json.dumps(manifest, sort_keys=True)}))
         except OSError as error:
             outcome["error"] = f"cannot write {path.name}: {error.strerror}"
     refuse_errors(label, announce(session.party, f"{label} written", outcome))

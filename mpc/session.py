@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +11,13 @@ import torch
 from torch import Tensor
 
 import protocols
+from mpc.agreement import agree_on_run
 from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
-from mpc.inputs import DTYPES, announced_shape, prepare
+from mpc.inputs import announced_shape, check_parts, prepare
 from mpc.randomness import Stream, align, unobserved
 from mpc.tensor import SharedTensor
-from mpc.version import __version__
 from parties import ConfigurationError, Counts, DryParty, Party, Role
 from parties.roles import connect
 
@@ -89,11 +86,7 @@ class Session:
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
         self._steps = 0
-        party.agree("version of jointfit", __version__.encode())
-        party.agree("version of torch", torch.__version__.encode())
-        party.agree("protocol", f"{protocol}, {bits} bits, {json.dumps(options, sort_keys=True, default=str)}".encode())
-        party.agree("program", (program or _main_program()).encode())
-        party.agree("parameters", _canonical(parameters or {}))
+        agree_on_run(party, f"{protocol}, {bits} bits", options, parameters or {}, program)
         self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
         self.protocol_name = protocol
         self.stream = Stream(align(party))
@@ -208,7 +201,7 @@ class Session:
         if not owners:
             raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
         parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
-        _check_parts(label, parts, dim)
+        check_parts(label, parts, dim)
         shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
         whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
         return SharedTensor.wrap(self, whole, shared[0].dtype)
@@ -375,33 +368,3 @@ class Session:
             lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
         lines += [f"revealed: {line}" for line in self.reveals]
         return "\n".join(lines)
-
-
-def _check_parts(label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int) -> None:
-    """Raise ConfigurationError unless parts can be joined along ``dim``."""
-    names = {dtype: name for name, dtype in DTYPES.items()}
-    got = "; ".join(f"rank {rank}: {tuple(shape)} {names[dtype]}" for rank, (shape, dtype) in parts.items())
-    kinds = {(tuple(shape[:dim]) + tuple(shape[dim + 1 :]), len(shape), dtype) for shape, dtype in parts.values()}
-    if len(kinds) > 1 or any(len(shape) <= dim for shape, _ in parts.values()):
-        which = "the first" if dim == 0 else "the second"
-        raise ConfigurationError(f"{label}: got {got}; want one type and equal sizes but for {which}")
-
-
-def _canonical(parameters: Mapping[str, Any]) -> bytes:
-    try:
-        text = json.dumps(dict(parameters), sort_keys=True).encode()
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"parameters: {error}; want numbers, texts, and lists of them") from None
-    return text if len(text) < 2000 else hashlib.sha256(text).hexdigest().encode()
-
-
-def _main_program() -> str:
-    """Name and hash of the main script, or 'interactive'."""
-    path = getattr(sys.modules.get("__main__"), "__file__", None)
-    if not path:
-        return "interactive"
-    try:
-        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError:
-        return Path(path).name
-    return f"{Path(path).name} {digest[:16]}"

@@ -110,7 +110,7 @@ def _encode(entries: Any, column: Column) -> Tensor:
     except (TypeError, ValueError):
         raise ConfigurationError(f"column {column.name!r} is of type {entries.dtype}; want numbers") from None
     low, high = column.lowest, column.highest
-    if not bool(((numbers >= low) & (numbers <= high)).all()):
+    if not bool((torch.isfinite(numbers) & (numbers >= low) & (numbers <= high)).all()):
         raise ConfigurationError(f"column {column.name!r} has numbers outside {low:g} … {high:g}, or infinite ones")
     if column.log:
         numbers = torch.log1p(numbers)

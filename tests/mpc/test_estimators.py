@@ -135,7 +135,9 @@ def test_shapes_that_do_not_fit_are_refused(estimator, x, y, text):
 
 def test_mixtures_and_unfitted_estimators_are_refused():
     def program(session):
-        LinearRegression().fit(session.share(torch.ones(3, 2) if session.rank == 0 else None, owner=0), torch.ones(3, 1))
+        LinearRegression().fit(
+            session.share(torch.ones(3, 2) if session.rank == 0 else None, owner=0), torch.ones(3, 1)
+        )
 
     with pytest.raises(mpc.ConfigurationError, match="a shared tensor and y a plain one"):
         mpc.simulate(3, program)

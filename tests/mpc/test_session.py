@@ -54,7 +54,9 @@ def test_keeps_type_and_values(data, dtype):
     value = mpc.simulate(3, program)[0]
     want = data.to_numpy() if isinstance(data, pd.DataFrame) else data
     assert value.dtype == dtype
-    torch.testing.assert_close(value, torch.tensor(want.tolist() if hasattr(want, 'tolist') else want).to(dtype).reshape(value.shape))
+    torch.testing.assert_close(
+        value, torch.tensor(want.tolist() if hasattr(want, "tolist") else want).to(dtype).reshape(value.shape)
+    )
 
 
 def test_converts_to_the_type_that_is_wanted():
@@ -155,7 +157,9 @@ def test_parts_that_do_not_fit_raise_everywhere():
         session.share_columns(None if session.is_dealer else torch.ones(2 + session.rank, 2))
 
     def types(session):
-        session.share_rows(None if session.is_dealer else torch.ones(2, 2, dtype=[torch.float32, torch.int64][session.rank]))
+        session.share_rows(
+            None if session.is_dealer else torch.ones(2, 2, dtype=[torch.float32, torch.int64][session.rank])
+        )
 
     def dealer(session):
         session.share_rows(torch.ones(2, 2))
@@ -163,7 +167,13 @@ def test_parts_that_do_not_fit_raise_everywhere():
     def nobody(session):
         session.share_rows(None)
 
-    for program, text in [(rows, "(2, 3)"), (columns, "(3, 2)"), (types, "int64"), (dealer, "dealer"), (nobody, "no rank")]:
+    for program, text in [
+        (rows, "(2, 3)"),
+        (columns, "(3, 2)"),
+        (types, "int64"),
+        (dealer, "dealer"),
+        (nobody, "no rank"),
+    ]:
         assert all(kind == "ConfigurationError" and text in message for kind, message in errors(program))
 
 
@@ -224,7 +234,7 @@ def test_an_error_on_one_rank_reaches_the_others_without_its_text():
         try:
             session.share(TABLE if session.rank == 0 else None, owner=0)
             if session.rank == 1:
-                raise KeyError("patient 4711")
+                raise KeyError("patient 4711")  # noqa: TRY301
             session.share(TABLE if session.rank == 0 else None, owner=0)
         except BaseException as error:
             seen[session.rank] = error
@@ -264,7 +274,7 @@ def test_batches_are_equal_and_complete():
     one, two, _ = mpc.simulate(3, program)
     assert one == two
     assert [len(rows) for rows in one] == [4, 4, 2] * 2
-    assert sorted(sum(one[:3], [])) == list(range(10))
+    assert sorted(row for rows in one[:3] for row in rows) == list(range(10))
     assert one[:3] != one[3:]
 
 
@@ -293,6 +303,7 @@ def test_the_summary_counts_and_lists_what_was_revealed():
 
 
 def test_importing_is_light():
-    code = "import mpc, sys; print([name for name in ('mpi4py', 'sklearn', 'pandas', 'matplotlib') if name in sys.modules])"
+    heavy = ("mpi4py", "sklearn", "pandas", "matplotlib")
+    code = f"import mpc, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

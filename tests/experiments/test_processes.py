@@ -1,0 +1,95 @@
+"""The demo's program in real processes, over MPI and over TLS, and what the ranks say when something is wrong."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["-m", "experiments.clinical", "--epochs", "1", "--rows", "64", "--splits", "rows"]
+JOINTFIT = [sys.executable, "-m", "mpc.cli", "run", "-n", "3"]
+MPIRUN = [str(ROOT / "launch_scripts" / "mpirun"), "-n", "3", sys.executable]
+
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
+
+
+def started(command, tmp_path, timeout=100):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+def test_the_demo(launcher, tmp_path):
+    done = started([*launcher, *SMALL], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "rows " in line and ("logistic," in line or "mlp," in line)]
+    assert len(lines) == 2
+    for line in lines:
+        gap = float(line.split("rows")[1].split()[4])
+        assert gap < 1e-2
+    assert (tmp_path / "out" / "clinical.png").exists()
+
+
+PROGRAM = """
+import sys, torch, mpc
+with mpc.session() as session:
+    {body}
+"""
+
+
+def program(tmp_path, body):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM.format(body=body.replace("\n", "\n    ")))
+    return str(path)
+
+
+@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+def test_bad_data_of_one_owner_ends_all_ranks(launcher, tmp_path):
+    body = "x = torch.tensor([1234.5, float('nan')])\nsession.share(x if session.rank == 1 else None, owner=1)"
+    done = started([*launcher, program(tmp_path, body)], tmp_path)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "rank 1: got NaN or infinity; want finite numbers" in said
+    assert "1234" not in said
+
+
+@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+def test_an_unreadable_file_ends_all_ranks(launcher, tmp_path):
+    body = "import mpc.data\nif session.rank == 0: mpc.data.read_table('none.csv')\nsession.share_rows(None)"
+    done = started([*launcher, program(tmp_path, body)], tmp_path)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "found no file none.csv" in said
+    assert "rank 0 failed with ConfigurationError" in said
+
+
+def test_different_programs_end_all_ranks(tmp_path):
+    body = "session.share_rows(torch.ones(2, 2)) if session.rank == 1 else session.share(None, owner=0)"
+    done = started([*JOINTFIT, program(tmp_path, body)], tmp_path)
+    assert done.returncode != 0
+    assert "different programs" in done.stdout + done.stderr
+
+
+def test_too_few_ranks(tmp_path):
+    path = program(tmp_path, "pass")
+    done = started([*JOINTFIT[:-1], "2", path], tmp_path)
+    assert done.returncode == 2
+    assert "got 2, want at least 3" in done.stderr
+    done = started([sys.executable, path], tmp_path)
+    assert done.returncode == 1
+    assert "ConfigurationError" in done.stderr
+
+
+def test_a_port_in_use(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = started([*JOINTFIT, "--base-port", str(port - 1), program(tmp_path, "pass")], tmp_path)
+    assert done.returncode == 2
+    assert str(port) in done.stderr
