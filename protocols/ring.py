@@ -84,16 +84,26 @@ Sizes = tuple[int, ...]
 
 
 class _Geometry:
-    """One convolution's sizes: strides, padding, dilation, groups; ``input`` and ``weight`` are full shapes."""
+    """One convolution's sizes: strides, padding, dilation, groups; ``input`` and ``weight`` are full shapes.
+
+    ``out`` is given for a transposed convolution, whose output padding may leave room for further windows.
+    """
 
     def __init__(
-        self, input_shape: Sizes, weight_shape: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+        self,
+        input_shape: Sizes,
+        weight_shape: Sizes,
+        stride: Sizes,
+        padding: Sizes,
+        dilation: Sizes,
+        groups: int,
+        out: Sizes | None = None,
     ) -> None:
         self.batch, self.channels, self.space = input_shape[0], input_shape[1], input_shape[2:]
         self.features, self.kernel = weight_shape[0], weight_shape[2:]
         self.stride, self.padding, self.dilation, self.groups = stride, padding, dilation, groups
         self.padded = tuple(s + 2 * p for s, p in zip(self.space, padding, strict=True))
-        self.out = tuple(
+        self.out = out or tuple(
             (s - d * (k - 1) - 1) // t + 1
             for s, d, k, t in zip(self.padded, dilation, self.kernel, stride, strict=True)
         )
@@ -190,7 +200,7 @@ def convolution_op(
             return _forward(_Geometry(tuple(x.shape), tuple(weight.shape), s, p, d, groups), x, weight)
         space = transposed_space(tuple(x.shape[2:]), tuple(weight.shape[2:]), s, p, d, e)
         shape = (x.shape[0], weight.shape[1] * groups, *space)
-        return _input_gradient(_Geometry(shape, tuple(weight.shape), s, p, d, groups), x, weight)
+        return _input_gradient(_Geometry(shape, tuple(weight.shape), s, p, d, groups, tuple(x.shape[2:])), x, weight)
 
     return Bilinear(f"conv{'T' if transposed else ''}{s}{p}{d}{e}{groups}", apply)
 
@@ -209,7 +219,7 @@ def convolution_input_op(
     def apply(grad: Tensor, weight: Tensor) -> Tensor:
         if not transposed:
             return _input_gradient(_Geometry(shape, tuple(weight.shape), s, p, d, groups), grad, weight)
-        return _forward(_Geometry(tuple(grad.shape), tuple(weight.shape), s, p, d, groups), grad, weight)
+        return _forward(_Geometry(tuple(grad.shape), tuple(weight.shape), s, p, d, groups, shape[2:]), grad, weight)
 
     return Bilinear(f"conv-input{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", apply)
 
@@ -228,6 +238,6 @@ def convolution_weight_op(
     def apply(grad: Tensor, x: Tensor) -> Tensor:
         if not transposed:
             return _weight_gradient(_Geometry(tuple(x.shape), shape, s, p, d, groups), grad, x)
-        return _weight_gradient(_Geometry(tuple(grad.shape), shape, s, p, d, groups), x, grad)
+        return _weight_gradient(_Geometry(tuple(grad.shape), shape, s, p, d, groups, tuple(x.shape[2:])), x, grad)
 
     return Bilinear(f"conv-weight{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", apply)

@@ -168,10 +168,12 @@ def _matrices(func: Any, shape: Sequence[int], output: Sequence[int], options: S
     out = []
     for k in range(n):
         size = shape[-n + k]
-        unit = torch.eye(size).reshape(size, 1, *[size if d == k else 1 for d in range(n)])
-        sizes = [output[k] if d == k else 1 for d in range(n)]
+        column = torch.eye(size).reshape(size, 1, *[size if d == k else 1 for d in range(n)])
+        unit = column.expand(size, 1, *[size if d == k else 2 for d in range(n)]).contiguous()
+        sizes = [output[k] if d == k else 2 for d in range(n)]
         scales = [s if d == k else None for d, s in enumerate(options[1:])]
-        out.append(func(unit, sizes, options[0], *scales).reshape(size, output[k]).t().contiguous())
+        made = func(unit, sizes, options[0], *scales)[(slice(None), 0, *[slice(None) if d == k else 0 for d in range(n)])]
+        out.append(made.t().contiguous())
     return out
 
 
