@@ -112,7 +112,8 @@ class Store:
             raise TypeError("a secret store has no public value")
         if geometry == self.home:
             return self._base
-        return self._base.as_strided(*geometry)
+        size, stride, offset = geometry
+        return self._base.as_strided(size, stride, self._base.storage_offset() + offset)
 
     def write(self, geometry: Geometry, share: Share | Lazy) -> None:
         """Replace what a view sees by a secret."""
@@ -156,7 +157,12 @@ class Store:
 
 def _strided(geometry: Geometry) -> Callable[[Tensor], Tensor]:
     size, stride, offset = geometry
-    return lambda t: t.contiguous().as_strided(size, stride, offset)
+
+    def move(t: Tensor) -> Tensor:
+        t = t.contiguous()
+        return t.as_strided(size, stride, t.storage_offset() + offset)
+
+    return move
 
 
 def _overwrite(geometry: Geometry) -> Callable[[list[Tensor]], Tensor]:
