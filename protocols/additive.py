@@ -21,7 +21,7 @@ from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask
-from protocols.ring import uniform
+from protocols.ring import broadcast, uniform
 from protocols.schedule import Opening, Scheduler, Step
 from protocols.wire import open_all, pack_bits, to_bytes, unpack_bits
 
@@ -92,9 +92,15 @@ class Additive(Protocol):
 
     # ---- for protocol steps ------------------------------------------------------------------------------------
 
-    def open(self, part: Tensor, width: int | None = 8) -> Opening:
-        """Queue an opening of a masked part: ``width`` bytes of each int64 word, or packed bits (None)."""
+    def open(self, part: Tensor, mask: Mask, width: int | None = 8) -> Opening:
+        """Queue an opening of part + mask: ``width`` bytes of each int64 word; or of packed bits xor mask (None)."""
+        if not self.virtual:
+            part = part ^ mask.share if width is None else part + mask.share
         return self.scheduler.queue(Opening(part, width))
+
+    def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
+        """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
+        return torch.empty(tuple(shape), dtype=dtype, device="meta") if self.virtual else compute()
 
     def add_public(self, part: Tensor, value: Tensor) -> Tensor:
         """Add a public value to a sharing: the first party does."""
@@ -157,7 +163,7 @@ class Additive(Protocol):
                     root = x
                 yield from self.value(root)
                 mask = self.correlations.mask(root.shape)
-                root.opening = self.open(root.part + mask.share)
+                root.opening = self.open(root.part, mask)
                 root.facts["mask"] = mask
             if root.opening is not None:
                 opening = root.opening
@@ -186,7 +192,7 @@ class Additive(Protocol):
                 n = root.numel
                 packed = self.correlations.mask([(n + 7) // 8], torch.uint8)
                 flat = pack_bits(root.part.reshape(-1))
-                root.opening = self.open(flat ^ packed.share, None)
+                root.opening = self.open(flat, packed, None)
                 root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
             if root.opening is not None:
                 opening = root.opening
@@ -241,7 +247,7 @@ class Additive(Protocol):
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
         out.ready = True
         if not is_bit:
-            secret = None if not self.virtual else public if self._seeds is None else torch.zeros_like(value)
+            secret = torch.zeros_like(value) if self.virtual and self._seeds is not None else None
             out.form = Form(public, [])
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out
@@ -310,29 +316,39 @@ class Additive(Protocol):
     # ---- local -------------------------------------------------------------------------------------------------
 
     def local(
-        self, inputs: Sequence[AdditiveShare], bits: int, compute: Callable[..., Tensor], *, is_bit: bool = False
+        self,
+        inputs: Sequence[AdditiveShare],
+        bits: int,
+        compute: Callable[..., Tensor],
+        *,
+        is_bit: bool = False,
+        shape: Sequence[int] | None = None,
     ) -> AdditiveShare:
-        """Make a share by a function of parts alone, now if they are there."""
+        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out."""
+        if self.virtual and shape is not None:
+            size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
+            compute = lambda *_: torch.empty(size, dtype=dtype, device="meta")  # noqa: E731
         if all(x.ready for x in inputs):
             data = compute(*(x.part for x in inputs))
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
             return out
-        shape = compute(
-            *(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)
-        ).shape
+        if shape is None:
+            shape = compute(
+                *(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)
+            ).shape
 
         def step() -> Step:
             for x in inputs:
                 yield from self.value(x)
             return compute(*(x.part for x in inputs))
 
-        return self.make(shape, bits, step(), is_bit=is_bit)
+        return self.make(torch.Size(shape), bits, step(), is_bit=is_bit)
 
     def add(self, x: Share, y: Share) -> Share:
         x, y = truncate.align(self, self._number(x), self._number(y))
         a, b = _own(x), _own(y)
-        out = self.local([a, b], x.bits, torch.add)
+        out = self.local([a, b], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
         if a.clean is not None and b.clean is not None:
             out.clean = products.add_forms(a.clean, b.clean)
         return out
@@ -342,7 +358,7 @@ class Additive(Protocol):
 
     def _multiple(self, x: Share, factor: int) -> AdditiveShare:
         own = _own(x)
-        out = self.local([own], x.bits, lambda part: part * factor)
+        out = self.local([own], x.bits, lambda part: part * factor, shape=x.shape)
         out.origin = derived(own, lambda form: form.scaled(factor), whole=True)
         out.form = own.form.scaled(factor) if own.form is not None else None
         return out
@@ -355,7 +371,8 @@ class Additive(Protocol):
         own = _own(x)
         shift = torch.empty_like(value, device="meta") if self.virtual else value
         zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
-        out = self.local([own], x.bits, lambda part: part + zero.to(part.device))
+        shape = broadcast(x.shape, value.shape)
+        out = self.local([own], x.bits, lambda part: part + zero.to(part.device), shape=shape)
         if out.shape == x.shape:
             out.origin = derived(own, lambda form: form.shifted(shift), whole=True)
             out.form = own.form.shifted(shift) if own.form is not None else None
@@ -368,7 +385,7 @@ class Additive(Protocol):
         own = _own(self._number(x))
         if own.bits - power < 0:
             own = _own(self.lift(own, power))
-        out = self.local([own], own.bits - power, lambda part: part)
+        out = self.local([own], own.bits - power, lambda part: part, shape=own.shape)
         out.origin = derived(own, lambda form: form, whole=True)
         out.form = own.form
         return out
@@ -398,9 +415,9 @@ class Additive(Protocol):
             out.clean = products.join_forms([cast(Form, x.clean) for x in own], move)
         return out
 
-    def linear(self, x: Share, function: Callable[[Tensor], Tensor]) -> Share:
+    def linear(self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None) -> Share:
         own = _own(self._number(x))
-        out = self.local([own], own.bits, function)
+        out = self.local([own], own.bits, function, shape=shape)
         out.origin = derived(own, lambda form: products.linear_form(form, function), whole=False)
         return out
 

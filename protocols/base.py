@@ -35,6 +35,11 @@ class Bilinear:
     name: str
     apply: Callable[[Tensor, Tensor], Tensor]
 
+    def shape(self, x: Sequence[int], y: Sequence[int]) -> torch.Size:
+        """Return the shape of the result for operands of the shapes given."""
+        sizes = (torch.empty(tuple(s), dtype=torch.int64, device="meta") for s in (x, y))
+        return self.apply(*sizes).shape
+
 
 @dataclass(frozen=True)
 class Cost:

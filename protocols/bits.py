@@ -11,7 +11,7 @@ from torch import Tensor
 from protocols.additive_share import BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, Mask
+from protocols.form import Form, Mask, elementwise
 from protocols.products import combine_masks
 from protocols.ring import broadcast
 from protocols.wire import pack_bits, unpack_bits
@@ -24,14 +24,18 @@ if TYPE_CHECKING:
 def invert(p: Additive, b: AdditiveShare) -> Share:
     """Not b. No message."""
     flip = 1 if p.first or p.virtual else 0
-    out = p.local([b], 0, lambda part: part ^ flip, is_bit=True)
-    out.origin = derived(b, lambda form: form, derive_bits=lambda f: BitForm(f.public ^ 1, f.mask), whole=True)
+    out = p.local([b], 0, lambda part: part ^ flip, is_bit=True, shape=b.shape)
+
+    def derive(form: BitForm) -> BitForm:
+        return BitForm(elementwise(form.public, lambda x: x ^ 1), form.mask)
+
+    out.origin = derived(b, lambda form: form, derive_bits=derive, whole=True)
     return out
 
 
 def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
     """b xor c. No message."""
-    out = p.local([b, c], 0, lambda x, y: x ^ y, is_bit=True)
+    out = p.local([b, c], 0, lambda x, y: x ^ y, is_bit=True, shape=broadcast(b.shape, c.shape))
     if b.bit_form is not None and c.bit_form is not None:
         mask = combine_masks([b.bit_form.mask, c.bit_form.mask], lambda x, y: x ^ y)
         out.bit_form = BitForm(b.bit_form.public ^ c.bit_form.public, mask)
@@ -53,7 +57,7 @@ def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
             [left.mask, right.mask], [packed], lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))]
         )
         crossed = unpack_bits(dealt.share, shape.numel()).reshape(shape)
-        return (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed
+        return p.part(shape, lambda: (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed, torch.uint8)
 
     return p.make(shape, 0, step(), is_bit=True)
 
@@ -74,6 +78,8 @@ def integer(p: Additive, b: AdditiveShare) -> Share:
             form = yield from p.masked_bit(b)
             mask = arithmetic(p, form.mask)
             public = form.public.to(torch.int64)
+            if p.virtual:
+                return public, Form(public, [(public, mask)])
             sign = 1 - 2 * public
             return p.add_public(sign * mask.share, public), Form(public, [(sign, mask)])
 

@@ -78,15 +78,18 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     """
     n = mask.share.numel()
     table = tables(p, mask, bits, signed=signed).share
-    flat = public.reshape(-1, n)
     count = table.shape[0]
-    place = digits(flat, count)
-    if bits % DIGIT:
-        place[-1] &= (1 << bits % DIGIT) - 1
-    entry = table.unsqueeze(1) >> place
-    less = pack_bits((entry & 1).to(torch.uint8))
-    equal = pack_bits(((entry >> 16) & 1).to(torch.uint8))
-    result = yield from join_digits(p, less.flip(0), equal.flip(0))
+    rows = public.numel() // n
+
+    def pick() -> Tensor:
+        place = digits(public.reshape(rows, n), count)
+        if bits % DIGIT:
+            place[-1] &= (1 << bits % DIGIT) - 1
+        entry = (table.unsqueeze(1) >> place).flip(0)
+        return torch.stack([pack_bits((entry & 1).to(torch.uint8)), pack_bits(((entry >> 16) & 1).to(torch.uint8))])
+
+    less, equal = p.part((2, count, rows, (n + 7) // 8), pick, torch.uint8)
+    result = yield from join_digits(p, less, equal)
     return unpack_bits(result, n).reshape(public.shape)
 
 
@@ -117,15 +120,14 @@ def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Sh
 
     def step() -> Generator[Any, None, Tensor]:
         form = yield from p.masked(x)
+        if not shape.numel():
+            return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8), torch.uint8)
         public = form.public
         if thresholds is not None:
-            offsets = torch.tensor(list(thresholds), dtype=torch.int64, device=public.device)
-            public = public - offsets.reshape(-1, *(1 for _ in x.shape))
-        if not shape.numel():
-            return torch.zeros(shape, dtype=torch.uint8, device=public.device)
+            offsets = torch.tensor(list(thresholds), dtype=torch.int64).reshape(-1, *(1 for _ in x.shape))
+            public = p.part(shape, lambda: form.public - offsets)
         part = yield from below(p, public, form.mask, 63, signed=True)
-        top = shift_right(public, 63).to(torch.uint8)
-        return part ^ top if p.first or p.virtual else part
+        return part ^ shift_right(public, 63).to(torch.uint8) if p.first and not p.virtual else part
 
     return p.make(shape, 0, step(), is_bit=True)
 
@@ -139,14 +141,18 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
         form = yield from p.masked(x)
         n = x.numel
         if not n:
-            return torch.zeros(x.shape, dtype=torch.uint8, device=form.public.device)
+            return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8), torch.uint8)
 
         def build(r: Tensor) -> list[Tensor]:
             return [(1 << digits(r.reshape(-1), 16)).to(torch.int16)]
 
         (table,) = p.correlations.deal([form.mask], [Output((16, n), torch.int16)], build)
-        place = digits(form.public.reshape(1, n), 16)[:, 0]
-        equal = pack_bits(((table.share.to(torch.int32) >> place) & 1).to(torch.uint8))
+
+        def pick() -> Tensor:
+            place = digits(form.public.reshape(1, n), 16)[:, 0]
+            return pack_bits(((table.share.to(torch.int32) >> place) & 1).to(torch.uint8))
+
+        equal = p.part((16, (n + 7) // 8), pick, torch.uint8)
         result = yield from join_equal(p, equal.unsqueeze(1))
         return unpack_bits(result, n).reshape(x.shape)
 

@@ -14,11 +14,16 @@ from typing import Any
 from torch import Tensor
 
 
+def elementwise(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return function(x), which has the shape and type of x; a meta tensor as it is, since its values do not matter."""
+    return x if x.is_meta else function(x)
+
+
 @dataclass
 class Mask:
     """Correlated randomness: ``share`` is this rank's part (meta on dealer and planner); ``secret`` the dealer's value.
 
-    ``secret`` is None at a computing party and a meta tensor at the planner. ``facts`` caches correlations that
+    ``secret`` is None at a computing party and at the planner. ``facts`` caches correlations that
     depend on this mask alone (digit tables, shifted parts), so that each is dealt once.
     """
 
@@ -29,6 +34,12 @@ class Mask:
     def map(self, move: Callable[[Tensor], Tensor]) -> Mask:
         """Apply a linear map to the mask: the same map on the share and on the dealer's value."""
         return Mask(move(self.share), None if self.secret is None else move(self.secret))
+
+    def elementwise(self, function: Callable[[Tensor], Tensor]) -> Mask:
+        """Apply a linear map that keeps the shape; meta tensors, on which torch is slow, stay as they are."""
+        return Mask(
+            elementwise(self.share, function), None if self.secret is None else elementwise(self.secret, function)
+        )
 
 
 @dataclass
@@ -57,10 +68,12 @@ class Form:
 
     def scaled(self, factor: int) -> Form:
         """Factor * x for a public integer; a clean form stays clean."""
+        public = elementwise(self.public, lambda x: x * factor)
         if self.clean:
-            return Form(self.public * factor, [(-1, self.mask.map(lambda m: m * factor))])
-        return Form(self.public * factor, [(q * factor, mask) for q, mask in self.terms])
+            return Form(public, [(-1, self.mask.elementwise(lambda m: m * factor))])
+        terms = [(q * factor if isinstance(q, int) else elementwise(q, lambda x: x * factor), m) for q, m in self.terms]
+        return Form(public, terms)
 
     def shifted(self, constant: Tensor) -> Form:
         """x + constant for a public tensor that broadcasts to x; the masks are the same."""
-        return Form(self.public + constant, self.terms)
+        return Form(elementwise(self.public, lambda x: x + constant), self.terms)

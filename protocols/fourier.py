@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
-from protocols.form import Mask
+from protocols.form import Mask, elementwise
 from protocols.ring import shift_right
 
 if TYPE_CHECKING:
@@ -101,12 +101,14 @@ def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
         return [out]
 
     (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
+    if p.virtual:
+        return public
     constant = round(cosines[0] * 4.0**PRECISION)
     part = torch.zeros_like(public) + (constant if p.first else 0)
     for j, (c, s) in enumerate(harmonics(public, terms)):
         a, b = cosines[j + 1], sines[j + 1]
-        part = part + _fixed((c * a) + (s * b)) * dealt.share[j, 0]
-        part = part + _fixed((s * a) - (c * b)) * dealt.share[j, 1]
+        part += _fixed((c * a) + (s * b)).mul_(dealt.share[j, 0])
+        part += _fixed((s * a) - (c * b)).mul_(dealt.share[j, 1])
     return part
 
 
@@ -116,6 +118,6 @@ def open_phase(p: Additive, phase: Tensor) -> Generator[Any, None, tuple[Tensor,
     Every party drops its low bits itself, which costs up to n units of 2^-32 turns. Cost: 4 bytes, one round.
     """
     mask = p.mask(phase.shape)
-    opening = p.open(shift_right(phase, 32) + mask.share, 4)
+    opening = p.open(elementwise(phase, lambda x: shift_right(x, 32)), mask, 4)
     yield opening
-    return cast(Tensor, opening.value) << 32, mask.map(lambda r: r << 32)
+    return elementwise(cast(Tensor, opening.value), lambda x: x << 32), mask.elementwise(lambda r: r << 32)

@@ -62,9 +62,11 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
                 out[row] &= m[factor]
         return [out]
 
-    opening = p.open(inputs ^ mask.share, None)
+    opening = p.open(inputs, mask, None)
     (dealt,) = p.correlations.deal([mask], [Output((len(products), *inputs.shape[1:]), torch.uint8)], multiply)
     yield opening
+    if p.virtual:
+        return torch.empty((len(terms), *inputs.shape[1:]), dtype=torch.uint8, device="meta")
     public = cast(Tensor, opening.value)
     one = torch.full_like(public[:1], 255)
     bank = torch.cat(
@@ -90,7 +92,7 @@ def _node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[
         terms.append(tuple(range(fan)))
     out = yield from conjunctions(p, torch.cat([equal[:equals], less[1:]]), tuple(terms))
     result = less[0]
-    for j in range(fan - 1):
+    for j in range(0 if p.virtual else fan - 1):
         result = result ^ out[j]
     return result, out[-1]
 

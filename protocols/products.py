@@ -42,19 +42,27 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
     queue_both(p, x, y)
     left = yield from p.any_form(x)
     right = yield from p.any_form(y)
-    # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
-    total = left.public * y.part
-    for factor, mask in left.terms:
-        term = mask.share * right.public
-        for other_factor, other in right.terms:
-            (dealt,) = p.correlations.deal(
-                [mask, other],
-                [Output(tuple(broadcast(mask.share.shape, other.share.shape)))],
-                lambda m, o: [m * o],
-            )
-            term = term + dealt.share * other_factor
-        total = total + term * factor
-    return total.expand(shape) if total.shape != shape else total
+    dealt = [[_mask_product(p, mask, other) for _, other in right.terms] for _, mask in left.terms]
+
+    def combine() -> Tensor:
+        # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
+        total = left.public * y.part
+        for (factor, mask), row in zip(left.terms, dealt, strict=True):
+            term = mask.share * right.public
+            for (other, _), crossed in zip(right.terms, row, strict=True):
+                term = (
+                    term.add_(crossed.share) if isinstance(other, int) and other == 1 else term + crossed.share * other
+                )
+            total = total - term if isinstance(factor, int) and factor == -1 else total + term * factor
+        return total.expand(shape) if total.shape != shape else total
+
+    return p.part(shape, combine)
+
+
+def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:
+    shape = tuple(broadcast(m.share.shape, o.share.shape))
+    (dealt,) = p.correlations.deal([m, o], [Output(shape)], lambda a, b: [a * b])
+    return dealt
 
 
 def queue_both(p: Additive, x: AdditiveShare, y: AdditiveShare) -> None:
@@ -75,7 +83,7 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
     """
     x, y = operands(p, x, y)
     a, b = cast("AdditiveShare", x), cast("AdditiveShare", y)
-    shape = op.apply(_meta(x.shape), _meta(y.shape)).shape
+    shape = op.shape(x.shape, y.shape)
 
     def step() -> Generator[Any, None, Tensor]:
         yield from p.value(a)
@@ -87,13 +95,12 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
         (dealt,) = p.correlations.deal(
             [left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()]
         )
-        return op.apply(left.public, b.part) - op.apply(left.mask.share, right.public) + dealt.share
+        return p.part(
+            shape,
+            lambda: op.apply(left.public, b.part).sub_(op.apply(left.mask.share, right.public)).add_(dealt.share),
+        )
 
     return p.make(shape, x.bits + y.bits, step())
-
-
-def _meta(shape: Sequence[int]) -> Tensor:
-    return torch.empty(tuple(shape), dtype=torch.int64, device="meta")
 
 
 # ---- forms of sums and joins ---------------------------------------------------------------------------------------
@@ -108,10 +115,16 @@ def combine_masks(masks: Sequence[Mask], function: Callable[..., Tensor]) -> Mas
 
 def add_forms(x: Form, y: Form) -> Form:
     """Return the clean form of a sum."""
+    public = _sum(x.public, y.public)
     if not (x.clean and y.clean):
-        terms = [*x.terms, *y.terms]
-        return Form(x.public + y.public, terms)
-    return Form(x.public + y.public, [(-1, combine_masks([x.mask, y.mask], torch.add))])
+        return Form(public, [*x.terms, *y.terms])
+    return Form(public, [(-1, combine_masks([x.mask, y.mask], _sum))])
+
+
+def _sum(a: Tensor, b: Tensor) -> Tensor:
+    if a.is_meta:
+        return torch.empty(broadcast(a.shape, b.shape), dtype=a.dtype, device="meta")
+    return a + b
 
 
 def join_forms(forms: Sequence[Form], move: Callable[[list[Tensor]], Tensor]) -> Form:

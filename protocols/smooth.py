@@ -13,7 +13,7 @@ from torch import Tensor
 from protocols import compare, fourier
 from protocols.base import Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form
+from protocols.form import Form, elementwise
 from protocols.functions import ScaledFunction, interval_function, scaled_function
 from protocols.ring import low_bits, shift_right
 from protocols.truncate import EXTRA, HIGHEST, narrow, operand, rescale
@@ -35,7 +35,7 @@ def _steps(table: list[float], bits: int) -> list[int]:
 def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Share:
     """Sum of weight * value over the first axis; the weights have ``fraction`` bits."""
     column = torch.tensor(weights, dtype=torch.int64).reshape(-1, *(1 for _ in bits.shape[1:]))
-    out = p.linear(bits, lambda part: (part * column.to(part.device)).sum(0))
+    out = p.linear(bits, lambda part: (part * column.to(part.device)).sum(0), shape=bits.shape[1:])
     out.bits += fraction
     return out
 
@@ -67,7 +67,7 @@ def interval(p: Additive, x: Share, function: str) -> Share:
     above = p.invert(p.structural(outside, lambda t: t[1]))
     edges = p.join([below, above], torch.stack)
     series = p.make(x.shape, p.bits, _series(p, own, function, 64 - x.bits - period))
-    value = p.subtract(series, p.linear(p.multiply(edges, series), lambda part: part.sum(0)))
+    value = p.subtract(series, p.linear(p.multiply(edges, series), lambda part: part.sum(0), shape=x.shape))
     slopes = [spec.below[1] - spec.slope, spec.above[1] - spec.slope]
     if any(slopes):
         linear = p.multiply(edges, x)
@@ -84,7 +84,9 @@ def interval(p: Additive, x: Share, function: str) -> Share:
 def _series(p: Additive, x: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the series of a function at phase x * 2^power (units of 2^-64 turns), with the session's bits."""
     form = yield from p.masked(x)
-    part = fourier.evaluate(p, function, form.public << power, form.mask.map(lambda r: r << power))
+    part = fourier.evaluate(
+        p, function, elementwise(form.public, lambda x: x << power), form.mask.elementwise(lambda r: r << power)
+    )
     return (yield from narrow(p, part, 2 * fourier.PRECISION - p.bits, NARROW))
 
 
@@ -102,10 +104,11 @@ def periodic(p: Additive, x: Share, function: str) -> Share:
     def step() -> Generator[Any, None, tuple[Tensor, Form]]:
         yield from p.value(own)
         if own.known() is None:
-            public, mask = yield from fourier.open_phase(p, own.part * factor)
+            public, mask = yield from fourier.open_phase(p, elementwise(own.part, lambda x: x * factor))
         else:
             form = yield from p.masked(own)
-            public, mask = form.public * factor, form.mask.map(lambda r: r * factor)
+            scaled_form = form.scaled(factor)
+            public, mask = scaled_form.public, scaled_form.mask
         part = fourier.evaluate(p, function, public, mask)
         return (yield from narrow(p, part, 2 * fourier.PRECISION - p.bits, NARROW))
 
@@ -140,7 +143,7 @@ def exp(p: Additive, x: Share) -> Share:
     value = p.make(x.shape, p.bits, _power(p, own, top=0 if falling else top))
     below = p.structural(signs, lambda t: t[:1])
     edges = below if falling else p.join([below, p.invert(p.structural(signs, lambda t: t[1:]))], torch.cat)
-    result = p.subtract(value, p.linear(p.multiply(edges, value), lambda part: part.sum(0)))
+    result = p.subtract(value, p.linear(p.multiply(edges, value), lambda part: part.sum(0), shape=x.shape))
     if not falling:
         result = p.add(result, _weighted(p, p.integer(edges), [0, 1 << top], 0))
     result.facts["nonnegative"] = True
@@ -167,15 +170,18 @@ def _power(p: Additive, x: AdditiveShare, top: int) -> Generator[Any, None, tupl
         out.scatter_(1, whole.unsqueeze(1), torch.round(torch.exp2(p.bits - fraction)).to(torch.int64).unsqueeze(1))
         return [out]
 
-    (table,) = p.correlations.deal([form.mask], [Output((x.numel, slots))], deal)
-    whole, fraction = split(form.public.reshape(-1))
-    mantissa = torch.round(_exp2(fraction) * 2.0**p.bits).to(torch.int64)
-    part = torch.zeros_like(whole)
-    for exponent in range(-p.bits - 2, top + 2):
-        weight = mantissa << exponent if exponent >= 0 else (mantissa + (1 << (-exponent - 1))) >> -exponent
-        slot = (whole - exponent) & (slots - 1)
-        part = part + weight * table.share.gather(1, slot.unsqueeze(1)).squeeze(1)
-    part = part.reshape(x.shape)
+    def combine(table: Tensor) -> Tensor:
+        whole, fraction = split(form.public.reshape(-1))
+        mantissa = torch.round(_exp2(fraction) * 2.0**p.bits).to(torch.int64)
+        part = torch.zeros_like(whole)
+        for exponent in range(-p.bits - 2, top + 2):
+            weight = mantissa << exponent if exponent >= 0 else (mantissa + (1 << (-exponent - 1))) >> -exponent
+            slot = (whole - exponent) & (slots - 1)
+            part += weight.mul_(table.gather(1, slot.unsqueeze(1)).squeeze(1))
+        return part.reshape(x.shape)
+
+    (dealt,) = p.correlations.deal([form.mask], [Output((x.numel, slots))], deal)
+    part = p.part(x.shape, lambda: combine(dealt.share))
     if top:
         half = p.make(x.shape, 2 * p.bits, compare.given(part))
         cut = rescale(p, half, p.bits)
@@ -257,6 +263,6 @@ def _tables(p: Additive, spec: ScaledFunction, powers: list[float], bits: int) -
 def _mantissa(p: Additive, z: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the function's series at z, whose phase is z * 2^power in units of 2^-64 turns."""
     part = yield from p.value(z)
-    public, mask = yield from fourier.open_phase(p, part << power)
+    public, mask = yield from fourier.open_phase(p, elementwise(part, lambda x: x << power))
     series = fourier.evaluate(p, function, public, mask)
     return (yield from narrow(p, series, 2 * fourier.PRECISION - p.bits, NARROW))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
 
 from protocols import compare
@@ -67,7 +68,7 @@ def _negated(form: Form | None) -> list[tuple[Tensor | int, Mask]]:
 def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only."""
     mask = p.mask(part.shape)
-    opening = p.open(part + mask.share, width)
+    opening = p.open(part, mask, width)
     yield opening
     return _recombine(p, cast(Tensor, opening.value), mask, places, 8 * width)
 
@@ -84,10 +85,12 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int) 
 
         mask.facts[key] = p.correlations.deal([mask], [Output(shape), Output(shape)], split)
     high, top = mask.facts[key]
+    if p.virtual:
+        return public, Form(public, [(-1, high), (public, top)])
     c = low_bits(public + (1 << (size - 2)), size)
     wrap = (1 - shift_right(c, size - 1)) << (size - places)
     known = shift_right(c, places) - (1 << (size - 2 - places))
-    part = p.add_public(wrap * top.share - high.share, known)
+    part = p.add_public((wrap * top.share).sub_(high.share), known)
     return part, Form(known, [(-1, high), (wrap, top)])
 
 
@@ -133,7 +136,8 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
     """x * value / 2^bits for a public value, without a message; x is rescaled first where the bits add up too high."""
     x, value, bits = fit(p, x, value, bits)
     own = cast("AdditiveShare", x)
-    out = p.local([own], x.bits + bits, lambda part: part * value.to(part.device))
+    shape = broadcast(x.shape, value.shape)
+    out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)
     out.origin = scaled_origin(own, value)
     return out
 
@@ -143,7 +147,9 @@ def scaled_origin(x: AdditiveShare, value: Tensor) -> Origin | None:
 
     def derive(form: Form) -> Form:
         def times(t: Tensor) -> Tensor:
-            return t * value.to(t.device)
+            if t.is_meta:
+                return torch.empty(broadcast(t.shape, value.shape), dtype=t.dtype, device="meta")
+            return t * value
 
         return Form(times(form.public), [(q, mask.map(times)) for q, mask in form.terms])
 

@@ -93,7 +93,7 @@ class Correlations:
         output = Output(tuple(shape), dtype)
         self.note(f"mask {output.shape} {dtype}".encode())
         if self.planning:
-            return Mask(_meta(output), _meta(output))
+            return Mask(_meta(output), None)
         if not self._is_dealer:
             return Mask(_expand(output, self._streams[0]), None)
         return Mask(_meta(output), self._combine(output, self._streams))
@@ -107,7 +107,7 @@ class Correlations:
         self.note(f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}".encode())
         self._mark = self._program.digest()
         if self.planning:
-            return [Mask(_meta(output), _meta(output)) for output in outputs]
+            return [Mask(_meta(output), None) for output in outputs]
         if not self._is_dealer:
             take = self._receive if self._is_last else self._own
             return [Mask(take(output), None) for output in outputs]
