@@ -9,7 +9,7 @@ from typing import Any
 from parties import ConfigurationError, DisagreementError, Party, WireError
 
 _ROOM = 2048
-_LONGEST_ERROR = 400
+_LONGEST_ERROR = 240
 
 Record = dict[str, Any]
 

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.module import check_plain, named_values, replace, structure
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError
+from parties import ConfigurationError, DisagreementError
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -67,7 +67,8 @@ def save_module(
     path = None
     outcome: dict[str, Any] = {"error": None}
     if not session.is_dealer:
-        manifest |= {"rank": session.rank, "content": _content(tensors)}
+        manifest["rank"] = session.rank
+        manifest["content"] = _content(tensors, manifest)
         path = share_file(folder, session.rank)
         try:
             _write(path, serialized(tensors, {"jointfit": json.dumps(manifest, sort_keys=True)}))
@@ -113,15 +114,18 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
     refuse_differences(label, "id", holders, "the id of the save", "; want the files of one save")
     refuse_differences(label, "manifest", holders, "the content")
     if session.size > 1:
-        text = json.dumps(manifest).encode() if session.rank == 0 else None
-        manifest = json.loads(session.party.broadcast(0, text, f"{label} manifest", limit=_LONGEST_MANIFEST))
+        text = json.dumps(manifest, sort_keys=True).encode() if session.rank == 0 else None
+        text = session.party.broadcast(0, text, f"{label} manifest", limit=_LONGEST_MANIFEST)
+        if _hash(text) != records[0].get("manifest"):
+            raise DisagreementError(f"{label}: rank 0 announced another manifest than it sent", rank=0)
+        manifest = json.loads(text)
 
     def restored(name: str, entry: dict[str, Any]) -> Tensor:
         shape = torch.Size(entry["shape"])
         if entry["secret"]:
             share = session.protocol.restore(parts.get(name), shape, entry["bits"])
-            return SharedTensor.wrap(session, share, getattr(torch, entry["dtype"]))
-        return torch.tensor(entry["value"], dtype=getattr(torch, entry["dtype"])).reshape(shape)
+            return SharedTensor.wrap(session, share, _dtype(entry["dtype"]))
+        return torch.tensor(entry["value"], dtype=_dtype(entry["dtype"])).reshape(shape)
 
     entries = manifest["tensors"]
     replace(module, lambda name, _: restored(f"module.{name}", entries[f"module.{name}"]))  # type: ignore[arg-type,return-value]
@@ -209,11 +213,19 @@ def _collect(
     return parts, manifest
 
 
-def _content(parts: dict[str, Tensor]) -> str:
-    result = hashlib.sha256()
+def _content(parts: dict[str, Tensor], manifest: dict[str, Any]) -> str:
+    """Hash of parts and manifest, to notice damage."""
+    result = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode())
     for name in sorted(parts):
         result.update(name.encode() + parts[name].numpy().tobytes())
     return result.hexdigest()
+
+
+def _dtype(name: str) -> torch.dtype:
+    found = getattr(torch, str(name), None)
+    if not isinstance(found, torch.dtype):
+        raise ConfigurationError(f"got a tensor of type {name!r} in a file of shares; want a type of torch")
+    return found
 
 
 def _hash(text: bytes) -> str:
@@ -250,7 +262,7 @@ def _read(path: Path, session: Session) -> tuple[dict[str, Any], dict[str, Tenso
     for key, value in zip(("protocol", "bits", "parties", "rank"), settings, strict=True):
         if manifest.get(key) != value:
             raise ConfigurationError(f"{path.name} was saved with {key} {manifest.get(key)}; want {value}")
-    if manifest.pop("content", None) != _content(parts):
+    if manifest.pop("content", None) != _content(parts, manifest):
         raise ConfigurationError(f"{path.name} was changed after it was saved")
     manifest.pop("rank")
     return manifest, parts

@@ -70,7 +70,7 @@ def metrics(outcome: Outcome, labels: Tensor) -> dict[str, float]:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The options of this experiment."""
-    parser = report.options(__doc__ or "", epochs=8, batch=64)
+    parser = report.options(__doc__ or "", epochs=6, batch=64)
     parser.add_argument("--splits", nargs="+", choices=["rows", "columns"], default=["rows", "columns"])
     parser.add_argument("--rows", type=int, help="train on the first ROWS rows only")
     return parser.parse_args(arguments)

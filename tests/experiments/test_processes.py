@@ -93,3 +93,23 @@ def test_a_port_in_use(tmp_path):
         done = started([*JOINTFIT, "--base-port", str(port - 1), program(tmp_path, "pass")], tmp_path)
     assert done.returncode == 2
     assert str(port) in done.stderr
+
+
+PRELUDE = """
+import os, torch
+torch.manual_seed(int(os.environ["JOINTFIT_RANK"]))
+features = torch.randn(200, 30) if os.environ["JOINTFIT_RANK"] == "0" else None
+labels = torch.randint(2, (200, 1)).float() if os.environ["JOINTFIT_RANK"] == "1" else None
+"""
+
+
+def test_the_program_of_the_readme(tmp_path):
+    block = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
+    path = tmp_path / "readme.py"
+    path.write_text(PRELUDE + block + "\nprint('score', score, type(trained).__name__)\n")
+    done = started([*JOINTFIT, str(path)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if "score" in line]
+    assert len(lines) == 3
+    assert sum("score tensor(" in line and "Sequential" in line for line in lines) == 2
+    assert sum("score None NoneType" in line for line in lines) == 1

@@ -14,7 +14,7 @@ from mpc.saving import share_file
 
 def network(seed=0):
     generator = torch.Generator().manual_seed(seed)
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
+    model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 1))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))
@@ -207,6 +207,7 @@ def test_damaged_and_foreign_files_are_refused_everywhere(saved, tmp_path):
         (b"", "damaged"),
         (b"\x80\x04pickle", "damaged"),
         (bytes(flipped), "changed after"),
+        (good.replace(b"float32", b"float64"), "changed after"),
         (share_file(saved, 0).read_bytes(), "rank 0; want 1"),
     ]:
         path.write_bytes(bad)
@@ -233,7 +234,7 @@ def test_files_of_two_saves_are_not_mixed(saved):
 def test_files_that_do_not_fit_are_refused(saved):
     assert all("parties 2; want 3" in message for message in load(saved, n=4)[:2])
     assert all("bits 20; want 16" in message for message in load(saved, bits=16))
-    assert all("0.weight" in message for message in load(saved, make=lambda: nn.Sequential(nn.Linear(4, 4))))
+    assert all("module.0.bias" in message for message in load(saved, make=lambda: nn.Sequential(nn.Linear(4, 4))))
 
     def program(session):
         model = network()
