@@ -14,32 +14,23 @@ OPERATIONS = _by_name({
     "PyTorch draws a slope for each negative element, so the order of draws depends on the data": (
         "nn.functional.rrelu"
     ),
-    "UNKNOWN RuntimeError: shape '[2, 2, 1, 4, 5, 5]' is invalid for input of size 256": (
-        "nn.functional.conv_transpose3d"
-    ),
-    "UNKNOWN RuntimeError: shape '[2, 2, 1, 4, 5]' is invalid for input of size 64": (
-        "nn.functional.conv_transpose2d"
-    ),
-    "UNKNOWN UnsupportedOperation: a shared tensor of torch.float32 cannot be seen as torch.float64": (
+    "its reference reinterprets types": (
         "linspace/tensor_overload"
     ),
-    "UNKNOWN UnsupportedOperation: aten.frexp.Tensor is not offered on secret tensors; got (SharedTensor(20,):flo": (
+    "exponent and mantissa of floating point have no counterpart": (
         "frexp"
     ),
-    "UNKNOWN UnsupportedOperation: aten.hash_tensor.default is not offered on secret tensors; got (SharedTensor()": (
+    "reads the bits of floating point": (
         "hash_tensor"
     ),
-    "UNKNOWN UnsupportedOperation: aten.mode.default is not offered on secret tensors; got (SharedTensor(5, 5, 5)": (
+    "no kernel": (
         "mode"
     ),
-    "UNKNOWN UnsupportedOperation: aten.nextafter.default is not offered on secret tensors; got (SharedTensor():f": (
+    "steps of floating point have no counterpart": (
         "nextafter"
     ),
-    "UNKNOWN WRONG gradient 0: 1.0 instead of 0.0  SampleInput(input=tensor([-8.4784, -1.7658, -4.3228, -2.4005, ": (
+    "marks what is missing with NaN": (
         "masked.median"
-    ),
-    "UNKNOWN WRONG result 0: -1.954109787940979 instead of 0.6785068511962891  SampleInput(input=tensor([[[[-8.47": (
-        "_upsample_bilinear2d_aa"
     ),
     "a chunked kernel of its own": (
         "nn.functional.linear_cross_entropy/chunked nn.functional.linear_cross_entropy/chunked_none"
