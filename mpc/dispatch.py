@@ -85,8 +85,7 @@ def _in_the_clear(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
             out = func(*plain, **named)
     else:
         out = func(*plain, **named)
-    known = {id(t.public_value): t for t in tensors} if func._schema.is_mutable else {}
-    return _wrapped(session, out, args, kwargs, known) if func._schema.is_mutable else _public(session, out)
+    return _written(session, out, args, kwargs) if func._schema.is_mutable else _public(session, out)
 
 
 def _plain(a: Any) -> Any:
@@ -107,17 +106,14 @@ def _public(session: Any, out: Any) -> Any:
     return out
 
 
-def _wrapped(session: Any, out: Any, args: Any, kwargs: Any, known: dict[int, Any]) -> Any:
-    """Return the operands that were written to, as the schema says."""
-    del known
-    written = kwargs.get("out", args[0] if args else None)
-    if out is None:
-        return None
-    if isinstance(out, Tensor) and isinstance(written, Tensor):
-        return written
-    if isinstance(out, Tensor):
+def _written(session: Any, out: Any, args: Any, kwargs: Any) -> Any:
+    """Return the operands that were written to."""
+    target = kwargs.get("out", args[0] if args else None)
+    if out is None or isinstance(out, Tensor) != isinstance(target, Tensor):
         return _public(session, out)
-    return written if isinstance(written, list | tuple) and len(written) == len(out) else _public(session, out)
+    if isinstance(out, Tensor) or (isinstance(target, list | tuple) and len(target) == len(out)):
+        return target
+    return _public(session, out)
 
 
 def _find(func: Any) -> Route:
@@ -128,7 +124,7 @@ def _find(func: Any) -> Route:
     if "::_foreach_" in name:
         return inplace.each
     if func._schema.is_mutable:
-        found = inplace.find(func)
+        found: Route | None = inplace.find(func)
         if found is not None:
             return found
     if func._can_decompose():

@@ -56,7 +56,7 @@ class Encoding:
 
     def decode(self, x: Tensor, bits: int, dtype: torch.dtype) -> Tensor:
         """Undo `encode`: int64 (or bool, for bits) to ``dtype``."""
-        if x.dtype == torch.bool or dtype == torch.bool:
+        if torch.bool in {x.dtype, dtype}:
             return x.to(dtype)
         if not dtype.is_floating_point:
             return (torch.round(x.to(torch.float64) / 2.0**bits) if bits else x).to(dtype)
@@ -69,10 +69,8 @@ class Encoding:
         if not isinstance(x, Tensor):
             m, k = self._scalar(x, significant)
             return torch.tensor(m, dtype=torch.int64), k
-        if not x.dtype.is_floating_point:
-            return x.to(torch.int64), 0
-        if not x.numel():
-            return x.to(torch.int64), 0
+        if not x.dtype.is_floating_point or not x.numel():
+            return x.to(torch.int64, copy=True), 0
         x = x.detach().to(torch.float64)
         top = float(x.abs().amax())
         if not math.isfinite(top):
@@ -98,8 +96,9 @@ class Encoding:
             if k > bits:
                 m, k = round(x * 2.0**bits) or (1 if x > 0 else -1), bits
             return torch.tensor(m, dtype=torch.int64), k
-        if not x.dtype.is_floating_point and (not x.numel() or int(x.abs().amax() if x.dtype != torch.bool else 1) < self.limit):
-            return x.to(torch.int64), 0
+        small = x.dtype == torch.bool or not x.numel() or bool(x.abs().amax() < self.limit)
+        if not x.dtype.is_floating_point and small:
+            return x.to(torch.int64, copy=True), 0
         x = x.detach().to(torch.float64)
         if bool(torch.isnan(x).any()):
             raise ConfigurationError("got NaN in a public addend")

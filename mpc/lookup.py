@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from mpc.errors import UnsupportedOperation
 
 Kernel = Callable[..., Any]
+AnyKernel = TypeVar("AnyKernel", bound=Kernel)
 
 
 class Table:
@@ -17,17 +18,17 @@ class Table:
         self.kernels: dict[Any, Kernel] = {}
         self.everywhere: dict[Any, Kernel] = {}
 
-    def implements(self, *overloads: Any) -> Callable[[Kernel], Kernel]:
+    def implements(self, *overloads: Any) -> Callable[[AnyKernel], AnyKernel]:
         """Register a function that runs when an operand is secret; it has the signature of the operation."""
         return self._into(self.kernels, overloads)
 
-    def always(self, *overloads: Any) -> Callable[[Kernel], Kernel]:
+    def always(self, *overloads: Any) -> Callable[[AnyKernel], AnyKernel]:
         """Register a function that runs for public stores as well."""
         return self._into(self.everywhere, overloads)
 
     @staticmethod
-    def _into(table: dict[Any, Kernel], overloads: tuple[Any, ...]) -> Callable[[Kernel], Kernel]:
-        def register(function: Kernel) -> Kernel:
+    def _into(table: dict[Any, Kernel], overloads: tuple[Any, ...]) -> Callable[[AnyKernel], AnyKernel]:
+        def register(function: AnyKernel) -> AnyKernel:
             for overload in overloads:
                 if overload in table:
                     raise UnsupportedOperation(f"{overload} is implemented twice")

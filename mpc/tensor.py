@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import copy
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -29,16 +30,16 @@ class SharedTensor(Tensor):
 
     @staticmethod
     def __new__(
-        cls: type[SharedTensor],
+        cls,
         store: Store,
         geometry: Geometry | None = None,
         dtype: torch.dtype = torch.float32,
         requires_grad: bool = False,
-    ) -> SharedTensor:
+    ) -> Self:
         """Make a view of a store."""
         size, stride, offset = geometry or store.home
         tensor = torch.Tensor._make_wrapper_subclass(
-            cls, size, strides=stride, storage_offset=offset, dtype=dtype, device="cpu", requires_grad=requires_grad
+            cls, size, strides=stride, storage_offset=offset, dtype=dtype, device=_CPU, requires_grad=requires_grad
         )
         tensor._store = store
         return tensor
@@ -78,7 +79,7 @@ class SharedTensor(Tensor):
     def geometry(self) -> Geometry:
         """Size, strides and offset into the store."""
         with torch._C.DisableTorchFunctionSubclass():
-            return (self.shape, self.stride(), self.storage_offset())
+            return (self.shape, self.stride(), int(self.storage_offset()))
 
     @property
     def protocol_share(self) -> Share:
@@ -108,7 +109,9 @@ class SharedTensor(Tensor):
             return func(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         """Look the operation up and run it on the stores."""
         from mpc.dispatch import run  # the operations are written on this class
 
@@ -144,10 +147,10 @@ class SharedTensor(Tensor):
             if name != "_store":
                 twin.__dict__[name] = value
         if self.grad is not None:
-            twin.grad = self.grad.__deepcopy__(memo)
+            twin.grad = copy.deepcopy(self.grad, memo)
         return twin
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         """Shape, dtype and sharing; never a value of a secret."""
         kind = f"protocol={self.session.protocol.name!r}" if self.is_secret else "public"
         extra = ", requires_grad=True" if self.requires_grad else ""
@@ -191,8 +194,8 @@ class SharedTensor(Tensor):
         """Return the array of a public tensor."""
         return self._plain_or_refuse("numpy()", _REVEAL).numpy(force=force)
 
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:  # noqa: ARG002 — NumPy's signature
-        return self._plain_or_refuse("conversion to NumPy", _REVEAL).__array__(dtype)
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._plain_or_refuse("conversion to NumPy", _REVEAL).numpy().__array__(dtype)
 
     def __dlpack__(self, *_: Any, **__: Any) -> NoReturn:
         raise SecretError("dlpack would hand out memory of a shared tensor; " + _REVEAL)
@@ -223,5 +226,6 @@ class SharedTensor(Tensor):
         raise SecretError("a shared tensor is not pickled: use session.save_module, or session.reveal(x) first")
 
 
+_CPU = torch.device("cpu")
 _REVEAL = "write session.reveal(x) where its value may be known"
 _BRANCH = "write torch.where(condition, a, b), or session.reveal(x) where its value may be known"

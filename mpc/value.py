@@ -19,14 +19,11 @@ from protocols.base import Bilinear, Share
 
 Public = Tensor | float
 
-EXTRA_PRECISION = 12
+EXTRA_PRECISION = 20
 """Fraction bits that running means of squares have beyond the session's."""
 
 DIGITS_BESIDE_PRECISION = 12
 """Significant bits of a public factor of such a value: more would leave it no range."""
-
-SMALL_DENOMINATORS = 10
-"""Binary places by which the roots of such values are scaled up before they divide."""
 
 
 class Value:
@@ -228,10 +225,6 @@ class Value:
         return self.fact("reciprocal", self._reciprocal)
 
     def _reciprocal(self) -> Value:
-        if self.precision:  # small denominators: 1/x = 2^k / (2^k x)
-            up = self._of(self.session.protocol.shift(self.number, SMALL_DENOMINATORS)).known_nonnegative()
-            inverse = up.scaled("reciprocal")
-            return self._of(self.session.protocol.shift(inverse.number, SMALL_DENOMINATORS)).known_nonnegative()
         if self.nonnegative:
             return self.scaled("reciprocal")
         negative = self.is_negative()
@@ -341,7 +334,7 @@ class Value:
             return other ^ self if other.share is not None else _both_public(self, other, torch.logical_xor)
         if other.share is None:
             mask = _tensor(other.public).bool()
-            shape = torch.broadcast_shapes(self.shape, mask.shape)
+            shape = broadcast(self.shape, mask.shape)
             constant = self.session.protocol.constant(mask.expand(shape).to(torch.int64), 0)
             return self._of(self.session.protocol.differ(self.expand(shape).secret, self._bits_of(constant)))
         return self._of(self.session.protocol.differ(self.share, other.share))
@@ -352,9 +345,9 @@ class Value:
     def _masked(self, mask: Tensor) -> Value:
         """Keep the bits where a public mask is set."""
         if bool(mask.all()) or not bool(mask.any()):
-            shape = torch.broadcast_shapes(self.shape, mask.shape)
+            shape = broadcast(self.shape, mask.shape)
             return self.expand(shape) if bool(mask.all()) else Value(self.session, public=mask.expand(shape))
-        shape = torch.broadcast_shapes(self.shape, mask.shape)
+        shape = broadcast(self.shape, mask.shape)
         keep = mask.expand(shape)
         return self.expand(shape).move(_zero_unless(keep))
 
@@ -517,6 +510,11 @@ class Value:
 Operand = Value | Tensor | float
 
 
+def broadcast(*shapes: Sequence[int]) -> torch.Size:
+    """Shape that shapes broadcast to."""
+    return torch.Size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+
+
 def axes(dim: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
     """Axes as nonnegative numbers; None or none given: all of them."""
     if dim is None or (not isinstance(dim, int) and len(dim) == 0):
@@ -584,7 +582,7 @@ def _select(mask: Tensor, x: Value, y: Value) -> Value:
     """Choose by a public mask."""
     if x.share is None and y.share is None:
         return Value(x.session or y.session, public=torch.where(mask, _tensor(x.public), _tensor(y.public)))
-    shape = torch.broadcast_shapes(mask.shape, x.shape, y.shape)
+    shape = broadcast(mask.shape, x.shape, y.shape)
     mask = mask.expand(shape)
     if x.share is None:
         kept = y.expand(shape).move(_zero_unless(~mask))
@@ -597,4 +595,5 @@ def _select(mask: Tensor, x: Value, y: Value) -> Value:
 
 
 def _pick(mask: Tensor) -> Callable[[list[Tensor]], Tensor]:
+    mask = mask.clone()
     return lambda tensors: torch.where(mask.to(tensors[0].device), tensors[0], tensors[1])

@@ -130,7 +130,7 @@ def log_sigmoid_backward(grad: Any, x: Any, buffer: Any) -> SharedTensor:
     return _like(lift(grad) * (-lift(x)).interval("sigmoid"), x)
 
 
-# ---- exponential below zero --------------------------------------------------------------------------------------------
+# ---- exponential below zero ------------------------------------------------------------------------------------------
 
 
 @implements(aten.elu.default)
@@ -155,7 +155,7 @@ def elu_backward(
     return _like(lift(grad) * positive.where(scale, slope * input_scale), x)
 
 
-# ---- by comparison -----------------------------------------------------------------------------------------------------
+# ---- by comparison ---------------------------------------------------------------------------------------------------
 
 
 @implements(aten.leaky_relu.default)
@@ -209,7 +209,12 @@ def rrelu_functional(
 
 @implements(aten.rrelu_with_noise.default)
 def rrelu(
-    x: SharedTensor, noise: Any, lower: float = 0.125, upper: float = 1 / 3, training: bool = False, generator: Any = None
+    x: SharedTensor,
+    noise: Any,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    generator: Any = None,
 ) -> SharedTensor:
     """Leaky ReLU with public random slopes; leaves the slopes in ``noise``."""
     out, factor = rrelu_functional(x, noise, lower, upper, training, generator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,14 +14,16 @@ from mpc.value import Value, lift
 __all__ = ["float_type", "lift", "note", "promote", "result", "write"]
 
 
-def result(value: Value, dtype: torch.dtype, like: Tensor | None = None) -> Any:
+def result(value: Value, dtype: torch.dtype, like: Tensor | None = None) -> SharedTensor:
     """Make a tensor of a value; ``like`` gives the memory layout where that matters (elementwise operations).
 
     A public value that came from plain tensors alone stays a plain tensor.
     """
     if value.share is None:
         public = value.public if isinstance(value.public, Tensor) else torch.tensor(value.public)
-        return public.to(dtype) if value.session is None else SharedTensor.public(value.session, public.to(dtype))
+        if value.session is None:
+            return cast(SharedTensor, public.to(dtype))
+        return SharedTensor.public(value.session, public.to(dtype))
     share = value.share
     if dtype == torch.bool and not share.is_bit:
         share = value.bit().secret
@@ -38,8 +40,8 @@ def _laid_out(session: Any, share: Any, dtype: torch.dtype, like: Tensor) -> Sha
         return SharedTensor.wrap(session, share, dtype)
     back = [order.index(d) for d in range(like.dim())]
     base = SharedTensor.wrap(session, session.protocol.structural(share, lambda t: t.permute(order)), dtype)
-    out = base.permute(back)
-    assert_shared(out)._store.remember(out.geometry, share)
+    out = assert_shared(base.permute(back))
+    out._store.remember(out.geometry, share)
     return out
 
 

@@ -11,7 +11,7 @@ from mpc.lookup import implements
 from mpc.ops.common import lift, promote, result
 from mpc.ops.pointwise import binary, layout
 from mpc.tensor import SharedTensor
-from mpc.value import Value
+from mpc.value import Value, broadcast
 
 aten = torch.ops.aten
 
@@ -112,7 +112,7 @@ def where(condition: Tensor, x: Any, y: Any) -> SharedTensor:
     """x where the condition holds, else y."""
     c = lift(condition).bit()
     c.session = c.session or lift(x).session or lift(y).session
-    shape = torch.broadcast_shapes(*(lift(a).shape for a in (condition, x, y)))
+    shape = broadcast(*(lift(a).shape for a in (condition, x, y)))
     return result(c.where(x, y).expand(shape), promote(x, y))
 
 

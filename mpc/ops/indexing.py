@@ -13,7 +13,7 @@ from mpc.lookup import OPERATIONS, implements
 from mpc.ops.common import lift, promote, result
 from mpc.ops.reduce import product
 from mpc.tensor import SharedTensor
-from mpc.value import Value, join
+from mpc.value import Value, broadcast, join
 
 aten = torch.ops.aten
 
@@ -26,10 +26,10 @@ def public_index(index: Any, what: str) -> Any:
                 f"{what} with a secret index would show which elements are used; multiply with a one-hot tensor, or "
                 "use torch.where, torch.gather or a mask"
             )
-        return index.public_value
+        return index.public_value.clone()  # the caller may write to it before this is used
     if isinstance(index, list | tuple):
         return [public_index(i, what) for i in index]
-    return index
+    return index.clone() if isinstance(index, Tensor) else index
 
 
 # ---- maps that torch computes on any element type -------------------------------------------------------------------
@@ -221,8 +221,9 @@ def index(x: Any, indices: Any) -> SharedTensor:
 def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> SharedTensor:
     """x with x[indices] replaced by, or increased by, values; public indices."""
     where = [None if i is None else public_index(i, "writing") for i in indices]
-    if len(where) == 1 and isinstance(where[0], Tensor) and where[0].dtype == torch.bool and lift(values).shape.numel() == 1:
-        mask = where[0].reshape(*where[0].shape, *[1] * (x.dim() - where[0].dim()))
+    first = where[0]
+    if len(where) == 1 and isinstance(first, Tensor) and first.dtype == torch.bool and values.numel() == 1:
+        mask = first.reshape(*first.shape, *[1] * (x.dim() - first.dim()))
         v = lift(x)
         new = v + lift(values).reshape(()) if accumulate else lift(values).reshape(())
         return result(Value(v.session or lift(values).session, public=mask).where(new, v), x.dtype)
@@ -264,7 +265,7 @@ def masked_index_put(x: Any, mask: Any, indices: Any, values: Any) -> SharedTens
 def masked_select(x: Any, mask: Any) -> SharedTensor:
     """Elements where a public mask holds."""
     m = public_index(mask, "selecting")
-    shape = torch.broadcast_shapes(x.shape, m.shape)
+    shape = broadcast(x.shape, m.shape)
     return result(lift(x).move(lambda t: t.expand(shape)[m.expand(shape)]), x.dtype)
 
 
@@ -272,10 +273,11 @@ def masked_select(x: Any, mask: Any) -> SharedTensor:
 def masked_scatter(x: Any, mask: Any, source: Any) -> SharedTensor:
     """Elements of source, in order, where a public mask holds."""
     m = public_index(mask, "writing")
-    shape = torch.broadcast_shapes(x.shape, m.shape)
+    shape = broadcast(x.shape, m.shape)
     m, n = m.expand(shape), int(m.expand(shape).sum())
     new = lift(source).move(lambda t: t.reshape(-1)[:n])
-    return result(join([lift(x).expand(shape), new], lambda t: aten.index_put.default(t[0].contiguous(), [m], t[1])), x.dtype)
+    made = join([lift(x).expand(shape), new], lambda t: aten.index_put.default(t[0].contiguous(), [m], t[1]))
+    return result(made, x.dtype)
 
 
 @implements(aten.put.default)
@@ -323,13 +325,13 @@ def embedding_backward(grad: Any, where: Any, rows: int, padding: int, by_freque
     return result(g.linear(lambda t: t.new_zeros(shape).index_add(0, i, t)), grad.dtype)
 
 
-# ---- gather and scatter ------------------------------------------------------------------------------------------------
+# ---- gather and scatter ----------------------------------------------------------------------------------------------
 
 
-def one_hot(where: SharedTensor, size: int, dim: int) -> Value:
+def one_hot(where: SharedTensor, size: int) -> Value:
     """Bits [index == position], with one more axis at the end for the positions; kept with the index."""
     v = lift(where)
-    return v.fact(f"one_hot{size}", lambda: (v.unsqueeze(-1) - torch.arange(size)).is_zero())
+    return v.fact(f"one_hot{size}", lambda: (v.unsqueeze(-1) - torch.arange(size)).is_zero())  # noqa: PLW0108
 
 
 @implements(aten.gather.default)
@@ -341,7 +343,7 @@ def gather(x: Any, dim: int, where: Any, *, sparse_grad: bool = False) -> Shared
     if x.dim() == 0:
         return result(lift(x).expand(where.shape), x.dtype)
     dim %= x.dim()
-    hot = one_hot(where, x.shape[dim], dim)
+    hot = one_hot(where, x.shape[dim])
     cut = tuple(slice(0, n) if d != dim else slice(None) for d, n in enumerate(where.shape))
     rows = lift(x).move(lambda t: t[cut].movedim(dim, -1).unsqueeze(dim))
     return result((hot * rows).sum(-1), x.dtype)
@@ -368,7 +370,7 @@ def _scattered(shape: torch.Size, dim: int, where: Any, source: Value) -> Value:
     value = source.move(lambda t: t[cut])
     if noted is not None and where.shape[dim] == 1 and noted.shape == shape and where.is_contiguous():
         return Value(where.session, noted) * value
-    hot = one_hot(where, shape[dim], dim)
+    hot = one_hot(where, shape[dim])
     spread = (hot * value.unsqueeze(-1)).linear(lambda t: t.sum(dim).movedim(-1, dim))
     pad = [n for d in reversed(range(len(shape))) for n in (0, shape[d] - spread.shape[d])]
     return spread.move(lambda t: aten.constant_pad_nd.default(t, pad, 0)) if any(pad) else spread
@@ -403,7 +405,9 @@ def scatter_with(x: Any, dim: int, where: Any, source: Any, *, reduce: str) -> S
 
 
 @implements(aten.scatter_reduce.two)
-def scatter_reduce(x: Any, dim: int, where: Any, source: Any, reduce: str, *, include_self: bool = True) -> SharedTensor:
+def scatter_reduce(
+    x: Any, dim: int, where: Any, source: Any, reduce: str, *, include_self: bool = True
+) -> SharedTensor:
     """Combine along an axis at public positions: sum, mean, prod, amax, amin."""
     src = lift(source)
     i = public_index(where, "scatter")

@@ -110,7 +110,9 @@ def _full(sizes: Any, n: int) -> tuple[int, ...]:
 
 
 @implements(aten._trilinear.default)
-def trilinear(a: Any, b: Any, c: Any, expand1: Any, expand2: Any, expand3: Any, sumdim: Any, unroll_dim: int = 1) -> Any:
+def trilinear(
+    a: Any, b: Any, c: Any, expand1: Any, expand2: Any, expand3: Any, sumdim: Any, unroll_dim: int = 1
+) -> SharedTensor:
     """Sum of products of three tensors, each given new axes first."""
     values = []
     for x, axes in ((a, expand1), (b, expand2), (c, expand3)):
@@ -118,5 +120,5 @@ def trilinear(a: Any, b: Any, c: Any, expand1: Any, expand2: Any, expand3: Any, 
         for d in axes:
             v = v.unsqueeze(d)
         values.append(v)
-    return result((values[0] * values[1] * values[2]).sum(sumdim) if sumdim else values[0] * values[1] * values[2],
-                  promote(a, b, c))  # fmt: skip
+    full = values[0] * values[1] * values[2]
+    return result(full.sum(sumdim) if sumdim else full, promote(a, b, c))

@@ -12,7 +12,7 @@ from mpc.ops.common import lift, promote, result
 from mpc.ops.lazy import lazy_result
 from mpc.store import Lazy, Store
 from mpc.tensor import SharedTensor
-from mpc.value import Operand, Value
+from mpc.value import Operand, Value, broadcast
 
 aten = torch.ops.aten
 
@@ -27,7 +27,7 @@ def reduced(value: Value, reduction: int) -> Value:
 def lazy_loss(x: Any, y: Any, reduction: int, loss: Any) -> SharedTensor:
     """Make a lazy loss value of loss(x, y), elementwise."""
     a, b = lift(x), lift(y)
-    shape = torch.broadcast_shapes(a.shape, b.shape) if reduction == NONE else torch.Size()
+    shape = broadcast(a.shape, b.shape) if reduction == NONE else torch.Size()
     if b.share is None and isinstance(b.public, Tensor):
         b = Value(b.session, public=b.public.clone())
     if a.share is None and isinstance(a.public, Tensor):
@@ -94,7 +94,9 @@ SMALLEST = 2.0**-19
 
 
 @implements(aten.binary_cross_entropy_backward.default)
-def bce_backward(grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = MEAN) -> SharedTensor:
+def bce_backward(
+    grad: Tensor, x: Tensor, target: Tensor, weight: Tensor | None = None, reduction: int = MEAN
+) -> SharedTensor:
     """grad * (x - y) / (x (1 - x))."""
     p = lift(x)
     difference = p - target
@@ -125,7 +127,7 @@ def _picked(x: Any, target: Any, weight: Any, ignore: int) -> tuple[Value, Value
             return rows, rows.sum(axis)
         rows = lift(weight).reshape(shape) * hot
         return rows, rows.sum(axis)
-    bits = t.fact(f"classes{classes}", lambda: (t.unsqueeze(axis) - steps).is_zero())
+    bits = t.fact(f"classes{classes}", lambda: (t.unsqueeze(axis) - steps).is_zero())  # noqa: PLW0108
     if weight is None:
         return bits, Value(t.session, public=torch.ones(t.shape))
     rows = bits * lift(weight).reshape(shape)
@@ -139,8 +141,9 @@ def nll_loss(x: Any, target: Any, weight: Any, reduction: int, ignore_index: int
     rows, weights = _picked(x, target, weight, ignore_index)
     total = weights.sum()
     store, geometry = (x._store, x.geometry) if isinstance(x, SharedTensor) else (None, None)
-    needs = [store.lazy] if store is not None and store.lazy is not None else []
-    kept = SharedTensor(Store(store.session, store.lazy), geometry, x.dtype) if needs and store is not None else x
+    lazy = store.lazy if store is not None else None
+    needs = [] if lazy is None else [lazy]
+    kept = x if store is None or lazy is None else SharedTensor(Store(store.session, lazy), geometry, x.dtype)
     value = None if needs else lift(x)
     session = rows.session or weights.session or (store.session if store is not None else None)
 

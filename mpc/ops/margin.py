@@ -30,7 +30,9 @@ def _class_weights(weight: Any, target: Any) -> Any:
 
 
 @implements(aten.multi_margin_loss.default)
-def multi_margin(x: Any, target: Any, p: float = 1, margin: float = 1, weight: Any = None, reduction: int = 1) -> SharedTensor:
+def multi_margin(
+    x: Any, target: Any, p: float = 1, margin: float = 1, weight: Any = None, reduction: int = 1
+) -> SharedTensor:
     """Mean over classes of max(0, margin - x[target] + x)^p."""
     z, others = _margins(x, target, margin)
     positive = (z.relu() if p == 1 else z.relu().square()) * others

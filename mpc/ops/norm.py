@@ -49,7 +49,7 @@ def _affine(normal: Value, weight: Any, bias: Any, shape: Any) -> Value:
     return out if bias is None else out + lift(bias).reshape(shape)
 
 
-# ---- layer norm --------------------------------------------------------------------------------------------------------
+# ---- layer norm ------------------------------------------------------------------------------------------------------
 
 
 @implements(aten.native_layer_norm.default)
@@ -86,7 +86,7 @@ def _outer_sum(x: Value, outer: tuple[int, ...], shape: Any) -> Value:
     return (x.sum(outer) if outer else x).reshape(shape)
 
 
-# ---- group norm --------------------------------------------------------------------------------------------------------
+# ---- group norm ------------------------------------------------------------------------------------------------------
 
 
 @implements(aten.native_group_norm.default)
@@ -131,7 +131,7 @@ def group_norm_backward(
     return gx, gw, gb
 
 
-# ---- batch norm --------------------------------------------------------------------------------------------------------
+# ---- batch norm ------------------------------------------------------------------------------------------------------
 
 
 def _channels(x: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -255,7 +255,7 @@ def batch_norm_backward_with_reserve(
     return batch_norm_backward(grad, x, weight, running_mean, running_var, mean, rstd, update, eps, mask)
 
 
-# ---- softmax -------------------------------------------------------------------------------------------------------------
+# ---- softmax ---------------------------------------------------------------------------------------------------------
 
 
 class Softmax:

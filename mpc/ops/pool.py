@@ -22,9 +22,9 @@ aten = torch.ops.aten
 
 def full(sizes: Any, n: int, default: Sequence[int] = ()) -> tuple[int, ...]:
     """Sizes for n axes; one number counts for all."""
-    sizes = tuple(sizes) if not isinstance(sizes, int) else (sizes,)
-    sizes = sizes or tuple(default)
-    return sizes * n if len(sizes) == 1 else sizes
+    given: tuple[int, ...] = tuple(sizes) if not isinstance(sizes, int) else (sizes,)
+    given = given or tuple(default)
+    return given * n if len(given) == 1 else given
 
 
 # ---- averages --------------------------------------------------------------------------------------------------------
@@ -56,7 +56,7 @@ class Averages:
 
     def forward(self, x: Value) -> Value:
         """Average."""
-        out = _summed(x, self.matrices) * self.weights
+        out: Value = _summed(x, self.matrices) * self.weights
         return out.known_nonnegative() if x.nonnegative else out
 
     def backward(self, grad: Value) -> Value:
@@ -172,8 +172,8 @@ def _matrices(func: Any, shape: Sequence[int], output: Sequence[int], options: S
         unit = column.expand(size, 1, *[size if d == k else 2 for d in range(n)]).contiguous()
         sizes = [output[k] if d == k else 2 for d in range(n)]
         scales = [s if d == k else None for d, s in enumerate(options[1:])]
-        made = func(unit, sizes, options[0], *scales)[(slice(None), 0, *[slice(None) if d == k else 0 for d in range(n)])]
-        out.append(made.t().contiguous())
+        line = (slice(None), 0, *[slice(None) if d == k else 0 for d in range(n)])
+        out.append(func(unit, sizes, options[0], *scales)[line].t().contiguous())
     return out
 
 
@@ -200,7 +200,7 @@ for _name in (
     OPERATIONS.kernels[_func], OPERATIONS.kernels[getattr(aten, _name + "_backward").default] = _interpolation(_func)
 
 
-# ---- maxima ------------------------------------------------------------------------------------------------------------
+# ---- maxima ----------------------------------------------------------------------------------------------------------
 
 Window = tuple[int, ...]
 
@@ -255,7 +255,13 @@ def _axis(size: int, kernel: int, stride: int, pad: int, dilation: int, ceil: bo
 
 
 def _max_pool(
-    x: SharedTensor, n: int, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil: bool = False
+    x: SharedTensor,
+    n: int,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = (0,),
+    dilation: Any = (1,),
+    ceil: bool = False,
 ) -> tuple[SharedTensor, SharedTensor]:
     k, p, d = full(kernel, n), full(padding, n), full(dilation, n)
     s = full(stride, n, k)

@@ -167,8 +167,8 @@ def product(x: Value, dim: int, keepdim: bool) -> Value:
     """Product along an axis, by halves."""
     while x.shape[dim] > 1:
         n = x.shape[dim]
-        left, right = _part(x, dim, 0, n // 2), _part(x, dim, n // 2, n // 2)
-        rest = _part(x, dim, n - 1, 1) if n % 2 else None
+        left, right = part(x, dim, 0, n // 2), part(x, dim, n // 2, n // 2)
+        rest = part(x, dim, n - 1, 1) if n % 2 else None
         x = left * right
         if rest is not None:
             x = join([x, rest], lambda t: torch.cat(t, dim))
@@ -178,7 +178,8 @@ def product(x: Value, dim: int, keepdim: bool) -> Value:
     return x if keepdim else x.squeeze(dim)
 
 
-def _part(x: Value, dim: int, start: int, length: int) -> Value:
+def part(x: Value, dim: int, start: int, length: int) -> Value:
+    """Elements of an axis from a place on."""
     return x.move(lambda t: t.narrow(dim, start, length))
 
 
@@ -206,8 +207,8 @@ def scan(x: Value, dim: int, combine: Callable[[Value, Value], Value]) -> Value:
     """Running combination along an axis, in log steps."""
     n, step = x.shape[dim], 1
     while step < n:
-        kept = _part(x, dim, 0, step)
-        new = combine(_part(x, dim, step, n - step), _part(x, dim, 0, n - step))
+        kept = part(x, dim, 0, step)
+        new = combine(part(x, dim, step, n - step), part(x, dim, 0, n - step))
         x = join([kept, new], lambda t: torch.cat(t, dim))
         step *= 2
     return x

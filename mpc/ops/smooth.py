@@ -13,7 +13,7 @@ from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, result
 from mpc.ops.pointwise import binary
 from mpc.tensor import SharedTensor
-from mpc.value import Value
+from mpc.value import Value, broadcast
 
 aten = torch.ops.aten
 
@@ -350,7 +350,7 @@ def pow_tensor(x: Any, exponent: Any) -> SharedTensor:
     if e.share is None and isinstance(e.public, torch.Tensor) and e.public.numel():
         first = e.public.reshape(-1)[0]
         if bool((e.public == first).all()):
-            shape = torch.broadcast_shapes(base.shape, e.shape)
+            shape = broadcast(base.shape, e.shape)
             return binary(power(base, float(first)).expand(shape), x, exponent)
         if bool((e.public == e.public.round()).all()) and float(e.public.abs().max()) <= 8:
             return binary(_integer_powers(base, e.public), x, exponent)
@@ -359,7 +359,7 @@ def pow_tensor(x: Any, exponent: Any) -> SharedTensor:
 
 def _integer_powers(base: Value, exponents: torch.Tensor) -> Value:
     """x^e for public integers e: each distinct power is computed once."""
-    shape = torch.broadcast_shapes(base.shape, exponents.shape)
+    shape = broadcast(base.shape, exponents.shape)
     exponents = exponents.expand(shape)
     out = Value(base.session, public=torch.ones(shape))
     for e in range(int(exponents.min()), int(exponents.max()) + 1):

@@ -8,10 +8,10 @@ import torch
 
 from mpc.lookup import implements
 from mpc.ops.common import lift, note, result
-from mpc.ops.reduce import extreme
+from mpc.ops.reduce import extreme, part
 from mpc.store import Lazy
 from mpc.tensor import SharedTensor
-from mpc.value import Value, axes, join
+from mpc.value import Value, join
 
 aten = torch.ops.aten
 
@@ -134,7 +134,8 @@ def sort_stable(
     x: SharedTensor, *, stable: bool | None = None, dim: int = -1, descending: bool = False
 ) -> tuple[SharedTensor, SharedTensor]:
     """Sort along an axis; every sort here is stable."""
-    return sort(x, dim, descending)
+    made: tuple[SharedTensor, SharedTensor] = sort(x, dim, descending)
+    return made
 
 
 @implements(aten.argsort.default)
@@ -203,15 +204,11 @@ def _running(x: SharedTensor, dim: int, sign: int) -> tuple[SharedTensor, Shared
     places = torch.arange(n).reshape([-1 if d == dim else 1 for d in range(x.dim())]).expand(x.shape)
     at = Value(x.session, x.session.protocol.constant(places.contiguous(), 0))
     while step < n:
-        late, early = (a.move(lambda t: t.narrow(dim, step, n - step)) for a in (v, at)), (
-            a.move(lambda t: t.narrow(dim, 0, n - step)) for a in (v, at)
-        )
-        (late_v, late_at), (early_v, early_at) = tuple(late), tuple(early)
+        late_v, early_v, first_v = part(v, dim, step, n - step), part(v, dim, 0, n - step), part(v, dim, 0, step)
+        late_at, early_at, first_at = part(at, dim, step, n - step), part(at, dim, 0, n - step), part(at, dim, 0, step)
         keep = late_v >= early_v
-        v = join([v.move(lambda t: t.narrow(dim, 0, step)), keep.where(late_v, early_v)], lambda t: torch.cat(t, dim))
-        at = join([at.move(lambda t: t.narrow(dim, 0, step)), keep.where(late_at, early_at)], lambda t: torch.cat(t, dim))
+        v = join([first_v, keep.where(late_v, early_v)], lambda t: torch.cat(t, dim))
+        at = join([first_at, keep.where(late_at, early_at)], lambda t: torch.cat(t, dim))
         step *= 2
     return result(v * sign, x.dtype), result(at, torch.int64)
 
-
-__all__ = ["axes", "positions"]

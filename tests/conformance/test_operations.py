@@ -20,8 +20,7 @@ def test_agrees_with_pytorch(run, name):
 def test_listed_operation_fails_openly(run, name):
     """An operation that is listed raises an error of jointfit; once it passes, it leaves the list."""
     with pytest.raises((JointfitError, *unsupported.OPENLY)):
-        assert run_operation(run, name) == 0
-        pytest.fail("no sample ran, or all agree: correct the list")
+        run_operation(run, name)
 
 
 @pytest.mark.parametrize("name", sorted(unsupported.NO_SAMPLE))
