@@ -10,28 +10,27 @@ from mpc.data import permutation
 
 
 def load(seed: int = 0) -> tuple[Tables, Tensor]:
-    """Images (rows, 1, 8, 8) between 0 and 1, one-hot labels, and the test labels; four fifths train."""
+    """Images (rows, 1, 8, 8), roughly centred, one-hot labels, and the test labels; four fifths train."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     order = permutation(len(data.target), seed)
-    x = (torch.as_tensor(data.images)[order] / 16).float().unsqueeze(1)
+    x = (torch.as_tensor(data.images)[order] / 16 - 0.3).mul(2.5).float().unsqueeze(1)  # public constants
     labels = torch.as_tensor(data.target)[order].long()
     cut = len(x) * 4 // 5
     return Tables(x[:cut], nn.functional.one_hot(labels[:cut], 10).float(), x[cut:]), labels[cut:]
 
 
 def network() -> nn.Module:
-    """Two convolutions with ReLU and max-pooling, and a linear layer: 1,898 weights."""
+    """Two convolutions with ReLU, max-pooling between them, and a linear layer: 3,818 weights."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(8, 16, 3, padding=1),
         nn.ReLU(),
-        nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(64, 10),
+        nn.Linear(256, 10),
     )
 
 
@@ -41,7 +40,7 @@ def case(epochs: int, batch: int, seed: int) -> Case:
         "cnn",
         network,
         nn.functional.cross_entropy,
-        lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
+        lambda parameters: torch.optim.SGD(parameters, lr=0.01, momentum=0.9),
         epochs,
         batch,
         seed,

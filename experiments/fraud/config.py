@@ -90,7 +90,7 @@ def cases(epochs: int, batch: int, seed: int, weight: float) -> list[Case]:
         return nn.functional.binary_cross_entropy_with_logits(output, target, pos_weight=positive)
 
     def sgd(parameters: Any) -> torch.optim.Optimizer:
-        return torch.optim.SGD(parameters, lr=0.02, momentum=0.9)
+        return torch.optim.SGD(parameters, lr=0.01, momentum=0.9)
 
     width = SCHEMA.width
     return [
