@@ -124,8 +124,8 @@ def align(p: Additive, *shares: Share) -> list[Share]:
 
 def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:
     """x and a public factor whose product stays within the fraction bits that a share may have."""
-    if x.bits > p.bits + EXTRA and x.bits + bits > 2 * p.bits + EXTRA:
-        x = rescale(p, x, p.bits)
+    if x.bits + bits > 2 * p.bits + EXTRA:
+        x = operand(p, x)
     excess = x.bits + bits - HIGHEST
     if excess > 0:
         value, bits = (value + (1 << (excess - 1))) >> excess, bits - excess
