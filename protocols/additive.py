@@ -8,7 +8,7 @@ Ohata and Nuida 2020. Steps that need several messages stand in files of their o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 
 import torch
@@ -17,18 +17,16 @@ from torch import Tensor
 from parties import ConfigurationError, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
 from protocols import compare, products, smooth, sorting, tournament, truncate
-from protocols.additive_share import AdditiveShare, BitForm, derived
+from protocols.additive_share import AdditiveShare, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask
 from protocols.ring import broadcast, uniform
-from protocols.schedule import Opening, Scheduler, Step
-from protocols.wire import open_all, pack_bits, to_bytes, unpack_bits
+from protocols.schedule import Opening, Scheduler
+from protocols.steps import Steps
+from protocols.wire import open_all, to_bytes
 
 Observer = Callable[[Tensor], None]
-
-VIEW_RATIO = 8
-"""A view of an intermediate value that is this many times smaller is opened by itself; an input always as a whole."""
 
 
 def _meta(x: Share) -> Tensor:
@@ -39,7 +37,7 @@ def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
 
 
-class Additive(Protocol):
+class Additive(Steps, Protocol):
     """Additive sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "additive"
@@ -89,121 +87,6 @@ class Additive(Protocol):
     def offline_bytes(self) -> int:
         """Bytes of corrections from the dealer."""
         return self.correlations.offline_bytes
-
-    # ---- for protocol steps ------------------------------------------------------------------------------------
-
-    def open(self, part: Tensor, mask: Mask, width: int | None = 8) -> Opening:
-        """Queue an opening of part + mask: ``width`` bytes of each int64 word; or of packed bits xor mask (None)."""
-        if not self.virtual:
-            part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(Opening(part, width))
-
-    def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
-        """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
-        return torch.empty(tuple(shape), dtype=dtype, device="meta") if self.virtual else compute()
-
-    def add_public(self, part: Tensor, value: Tensor) -> Tensor:
-        """Add a public value to a sharing: the first party does."""
-        return part + value if self.first or self.virtual else part
-
-    def make(self, shape: torch.Size, bits: int, step: Step, *, is_bit: bool = False) -> AdditiveShare:
-        """Make a share whose part (or part and form) the step will return."""
-        out = AdditiveShare(shape, bits, is_bit)
-
-        def finish(result: Tensor | tuple[Tensor, Form]) -> None:
-            if isinstance(result, tuple):
-                out.data, out.form = result
-            else:
-                out.data = result
-            if out.data.shape != shape:
-                raise RuntimeError(f"step gave {tuple(out.data.shape)} for a share of {tuple(shape)}")
-            self.scheduler.release(out)  # type: ignore[arg-type]  # a share can be waited for
-
-        self.scheduler.start(step, finish)
-        return out
-
-    def defer(self, shape: torch.Size, bits: int, compute: Callable[[], Share], *, is_bit: bool = False) -> Share:
-        """Make a share that is computed only if somebody uses it."""
-        out = AdditiveShare(shape, bits, is_bit)
-
-        def start() -> None:
-            inner = _own(compute())
-
-            def step() -> Step:
-                yield from self.value(inner)
-                out.origin = derived(inner, lambda f: f, derive_bits=lambda f: f, whole=True)
-                out.form = inner.form
-                out.data = inner.part
-
-            self.scheduler.start(step(), lambda _: self.scheduler.release(out))  # type: ignore[arg-type]
-
-        out.start = start
-        return out
-
-    def value(self, x: AdditiveShare) -> Generator[Any, None, Tensor]:
-        """Step: wait for the part of x."""
-        if x.start is not None:
-            start, x.start = x.start, None
-            start()
-        if not x.ready:
-            yield x
-        return x.part
-
-    def masked(self, x: AdditiveShare) -> Generator[Any, None, Form]:
-        """Step: the form x = public - mask. Opens x, or what x is a view of, unless that was done before.
-
-        Reveals nothing: the mask is uniform and used for this value alone. Cost: 8 bytes an element, one round, once.
-        """
-        yield from self.value(x)
-        if x.clean is None:
-            root = x.known()
-            if root is None:
-                root = x.root()
-                if not root.keep and root.numel > VIEW_RATIO * x.numel:
-                    root = x
-                yield from self.value(root)
-                mask = self.correlations.mask(root.shape)
-                root.opening = self.open(root.part, mask)
-                root.facts["mask"] = mask
-            if root.opening is not None:
-                opening = root.opening
-                yield opening
-                if root.clean is None:
-                    root.clean = Form(cast(Tensor, opening.value), [(-1, root.facts.pop("mask"))])
-                    root.opening = root.origin = None
-            if x.clean is None:
-                x.inherit()
-        return cast(Form, x.clean)
-
-    def any_form(self, x: AdditiveShare) -> Generator[Any, None, Form]:
-        """Step: some masked form of x, for elementwise products; opens x if it has none."""
-        yield from self.value(x)
-        if x.form is not None and (x.clean is None or not x.form.terms):
-            return x.form
-        return (yield from self.masked(x))
-
-    def masked_bit(self, b: AdditiveShare) -> Generator[Any, None, BitForm]:
-        """Step: the form b = public xor mask. Cost: one bit an element, one round, once. Reveals nothing."""
-        yield from self.value(b)
-        if b.bit_form is None:
-            root = b.known() or b.root()
-            if root.bit_form is None and root.opening is None:
-                yield from self.value(root)
-                n = root.numel
-                packed = self.correlations.mask([(n + 7) // 8], torch.uint8)
-                flat = pack_bits(root.part.reshape(-1))
-                root.opening = self.open(flat, packed, None)
-                root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
-            if root.opening is not None:
-                opening = root.opening
-                yield opening
-                if root.bit_form is None:
-                    public = unpack_bits(cast(Tensor, opening.value), root.numel).reshape(root.shape)
-                    root.bit_form = BitForm(public, root.facts.pop("mask"))
-                    root.opening = root.origin = None
-            if b.bit_form is None:
-                b.inherit()
-        return cast(BitForm, b.bit_form)
 
     # ---- in and out --------------------------------------------------------------------------------------------
 
@@ -314,36 +197,6 @@ class Additive(Protocol):
             self._seeds.erase()
 
     # ---- local -------------------------------------------------------------------------------------------------
-
-    def local(
-        self,
-        inputs: Sequence[AdditiveShare],
-        bits: int,
-        compute: Callable[..., Tensor],
-        *,
-        is_bit: bool = False,
-        shape: Sequence[int] | None = None,
-    ) -> AdditiveShare:
-        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out."""
-        if self.virtual and shape is not None:
-            size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
-            compute = lambda *_: torch.empty(size, dtype=dtype, device="meta")  # noqa: E731
-        if all(x.ready for x in inputs):
-            data = compute(*(x.part for x in inputs))
-            out = AdditiveShare(data.shape, bits, is_bit)
-            out.data, out.ready = data, True
-            return out
-        if shape is None:
-            shape = compute(
-                *(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)
-            ).shape
-
-        def step() -> Step:
-            for x in inputs:
-                yield from self.value(x)
-            return compute(*(x.part for x in inputs))
-
-        return self.make(torch.Size(shape), bits, step(), is_bit=is_bit)
 
     def add(self, x: Share, y: Share) -> Share:
         x, y = truncate.align(self, self._number(x), self._number(y))
@@ -478,7 +331,3 @@ class Additive(Protocol):
 
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
         return sorting.sort(self, self._number(x), dim, descending=descending)
-
-    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
-        """Return a fresh uniform mask."""
-        return self.correlations.mask(shape, dtype)
