@@ -166,7 +166,7 @@ class Value:
         protocol, x = self.session.protocol, self.number
         if not isinstance(c, Tensor) and c and math.isfinite(c):
             mantissa, exponent = math.frexp(abs(c))
-            if mantissa == 0.5:
+            if mantissa == 0.5 and exponent - 1 <= x.bits:
                 out = x if exponent == 1 else protocol.shift(x, exponent - 1)
                 return self._of(out if c > 0 else protocol.negate(out))
         return self._of(protocol.scale(x, *self.session.encoding.public(c)))
@@ -573,7 +573,7 @@ def _zero_unless(keep: Tensor) -> Callable[[Tensor], Tensor]:
     index = (~keep).reshape(-1).nonzero().reshape(-1)
 
     def move(t: Tensor) -> Tensor:
-        return t.reshape(-1).index_fill(0, index, 0).reshape(t.shape)
+        return t.reshape(-1).index_fill(0, index.to(t.device), 0).reshape(t.shape)
 
     return move
 

@@ -10,6 +10,7 @@ import torch
 from mpc.errors import UnsupportedOperation
 from mpc.lookup import implements
 from mpc.ops.common import lift, result
+from mpc.ops.indexing import at
 from mpc.ops.reduce import extreme, norm
 from mpc.ops.smooth import power
 from mpc.tensor import SharedTensor
@@ -82,4 +83,4 @@ def pdist_backward(grad: Any, x: Any, p: float, distances: Any) -> SharedTensor:
     i, j = _pairs(x.shape[0])
     slope = _slope(lift(x).move(lambda t: t[i]) - lift(x).move(lambda t: t[j]), lift(distances), p)
     g, shape = lift(grad).unsqueeze(-1) * slope, x.shape
-    return result(g.linear(lambda t: t.new_zeros(shape).index_add(0, i, t).index_add(0, j, -t)), x.dtype)
+    return result(g.linear(lambda t: t.new_zeros(shape).index_add(0, at(i, t), t).index_add(0, at(j, t), -t)), x.dtype)

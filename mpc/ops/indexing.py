@@ -35,12 +35,21 @@ def public_index(index: Any, what: str) -> Any:
 # ---- maps that torch computes on any element type -------------------------------------------------------------------
 
 
+def at(where: Tensor, t: Tensor) -> Tensor:
+    """Bring an index to where t is: a planner's tensors have no memory."""
+    return where.to(t.device)
+
+
 def _structural(func: Any) -> Callable[..., SharedTensor]:
     def move(x: SharedTensor, *args: Any, **kwargs: Any) -> SharedTensor:
         args = tuple(public_index(a, str(func)) for a in args)
-        return result(lift(x).move(lambda t: func(t, *args, **kwargs)), x.dtype)
+        return result(lift(x).move(lambda t: func(t, *(_moved(a, t) for a in args), **kwargs)), x.dtype)
 
     return move
+
+
+def _moved(a: Any, t: Tensor) -> Any:
+    return at(a, t) if isinstance(a, Tensor) else a
 
 
 for _overload in (
@@ -127,7 +136,7 @@ def scatter_flat(x: Value, places: Tensor, shape: torch.Size) -> Value:
     count = shape.numel()
     index = torch.where(places < 0, count, places).reshape(-1)
     return x.linear(
-        lambda t: t.new_zeros(count + 1).index_add(0, index.to(t.device), t.reshape(-1))[:count].reshape(shape)
+        lambda t: t.new_zeros(count + 1).index_add(0, at(index, t), t.reshape(-1))[:count].reshape(shape)
     )
 
 
@@ -300,7 +309,7 @@ def index_fill(x: Any, dim: int, where: Any, value: Any) -> SharedTensor:
 def index_add(x: Any, dim: int, where: Any, source: Any, *, alpha: float = 1) -> SharedTensor:
     """Add slices at public positions."""
     i, shape = public_index(where, "writing"), x.shape
-    added = lift(source).linear(lambda t: t.new_zeros(shape).index_add(dim, i, t))
+    added = lift(source).linear(lambda t: t.new_zeros(shape).index_add(dim, at(i, t), t))
     return result(lift(x) + (added if alpha == 1 else added * alpha), x.dtype)
 
 
@@ -308,7 +317,7 @@ def index_add(x: Any, dim: int, where: Any, source: Any, *, alpha: float = 1) ->
 def index_copy(x: Any, dim: int, where: Any, source: Any) -> SharedTensor:
     """Replace slices at public positions."""
     i = public_index(where, "writing")
-    made = join([lift(x), lift(source)], lambda t: t[0].contiguous().index_copy(dim, i, t[1]))
+    made = join([lift(x), lift(source)], lambda t: t[0].contiguous().index_copy(dim, at(i, t[0]), t[1]))
     return result(made, x.dtype)
 
 
@@ -322,7 +331,7 @@ def embedding_backward(grad: Any, where: Any, rows: int, padding: int, by_freque
     if by_frequency:
         g = g * (1.0 / torch.bincount(i, minlength=rows)[i].double()).unsqueeze(1)
     shape = (rows, grad.shape[-1])
-    return result(g.linear(lambda t: t.new_zeros(shape).index_add(0, i, t)), grad.dtype)
+    return result(g.linear(lambda t: t.new_zeros(shape).index_add(0, at(i, t), t)), grad.dtype)
 
 
 # ---- gather and scatter ----------------------------------------------------------------------------------------------
@@ -339,7 +348,7 @@ def gather(x: Any, dim: int, where: Any, *, sparse_grad: bool = False) -> Shared
     """Take along an axis. A secret index costs a comparison for each position."""
     if not (isinstance(where, SharedTensor) and where.is_secret):
         i = public_index(where, "gather")
-        return result(lift(x).move(lambda t: t.gather(dim, i)), x.dtype)
+        return result(lift(x).move(lambda t: t.gather(dim, at(i, t))), x.dtype)
     if x.dim() == 0:
         return result(lift(x).expand(where.shape), x.dtype)
     dim %= x.dim()
@@ -359,7 +368,7 @@ def _scattered(shape: torch.Size, dim: int, where: Any, source: Value) -> Value:
     """Zeros of a shape, with elements of source added along an axis."""
     if not (isinstance(where, SharedTensor) and where.is_secret):
         i = public_index(where, "scatter")
-        return source.linear(lambda t: t.new_zeros(shape).scatter_add(dim, i, t))
+        return source.linear(lambda t: t.new_zeros(shape).scatter_add(dim, at(i, t), t))
     if not shape:
         return source.reshape(())
     if not where.dim():
@@ -390,7 +399,7 @@ def scatter(x: Any, dim: int, where: Any, source: Any) -> SharedTensor:
     i = public_index(where, "scatter")
     src = lift(source)
     src = src if src.shape or not i.dim() else src.expand(i.shape)
-    made = join([lift(x), src], lambda t: t[0].contiguous().scatter(dim, i, t[1]))
+    made = join([lift(x), src], lambda t: t[0].contiguous().scatter(dim, at(i, t[0]), t[1]))
     return result(made, x.dtype)
 
 

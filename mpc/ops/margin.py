@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mpc.lookup import implements
 from mpc.ops.common import lift, result
-from mpc.ops.indexing import public_index
-from mpc.ops.loss import NONE, reduced, spread
+from mpc.ops.indexing import at, public_index
+from mpc.ops.loss import NONE, lazy_loss, reduced, spread
 from mpc.tensor import SharedTensor
 from mpc.value import Value
 
@@ -22,11 +22,15 @@ def _margins(x: Any, target: Any, margin: float) -> tuple[Value, Tensor]:
     rows = lift(x).reshape((-1, x.shape[-1] if x.dim() else 1))
     t = public_index(target, "multi_margin_loss").reshape(-1, 1)
     others = torch.ones(rows.shape, dtype=torch.bool).scatter(1, t, value=False)
-    return (rows - rows.move(lambda v: v.gather(1, t))) + margin, others
+    return (rows - rows.move(lambda v: v.gather(1, at(t, v)))) + margin, others
+
+
+def _rows(places: Tensor) -> Any:
+    return lambda t: t[places]
 
 
 def _class_weights(weight: Any, target: Any) -> Any:
-    return 1.0 if weight is None else lift(weight).move(lambda t: t[public_index(target, "weights").reshape(-1, 1)])
+    return 1.0 if weight is None else lift(weight).move(_rows(public_index(target, "weights").reshape(-1, 1)))
 
 
 @implements(aten.multi_margin_loss.default)
@@ -87,3 +91,16 @@ def multilabel_margin_backward(grad: Any, x: Any, target: Any, reduction: int, i
     g = lift(grad)
     g = g.reshape((-1, 1)) if reduction == NONE else spread(g, torch.Size([rows.shape[0]]), reduction)
     return result((slope * g).reshape(x.shape), x.dtype)
+
+
+@implements(aten.soft_margin_loss.default)
+def soft_margin(x: Any, target: Any, reduction: int = 1) -> SharedTensor:
+    """log(1 + e^(-target * x))."""
+    return lazy_loss(x, target, reduction, lambda a, y: (-(a * y)).interval("softplus"))
+
+
+@implements(aten.soft_margin_loss_backward.default)
+def soft_margin_backward(grad: Any, x: Any, target: Any, reduction: int) -> SharedTensor:
+    """-target * sigmoid(-target * x) * grad."""
+    z = -(lift(x) * lift(target))
+    return result(-(lift(target) * z.interval("sigmoid") * spread(grad, z.shape, reduction)), grad.dtype)
