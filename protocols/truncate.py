@@ -55,14 +55,12 @@ def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Gener
         bit = yield from compare.below(p, low, form.mask, places)
         borrow = p.integer(p.make(x.shape, 0, compare.given(bit), is_bit=True))
         value = yield from p.value(cast("AdditiveShare", borrow))
-        return part - value, Form(out.public, [*out.terms, *_negated(cast("AdditiveShare", borrow).form)])
+        other = cast("AdditiveShare", borrow).form
+        if other is None:
+            raise RuntimeError("a bit in arithmetic form has a masked form")
+        negated = [(-factor, mask) for factor, mask in other.terms]
+        return part - value, Form(out.public - other.public, [*out.terms, *negated])
     return part, out
-
-
-def _negated(form: Form | None) -> list[tuple[Tensor | int, Mask]]:
-    if form is None:
-        raise RuntimeError("a bit in arithmetic form has a masked form")
-    return [(-factor, mask) for factor, mask in form.terms]
 
 
 def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
