@@ -114,6 +114,17 @@ NO_SAMPLE = _by_name({
 })
 """Operations of op_db whose samples hold nothing to compare."""
 
+SHARED_ONLY = _by_name({
+    "a session draws from a stream of its own, so random results differ": (
+        "cauchy exponential geometric log_normal normal/in_place uniform rand_like randn_like randint_like normal "
+        "normal/number_mean nn.functional.dropout nn.functional.dropout2d nn.functional.dropout3d "
+        "nn.functional.alpha_dropout nn.functional.feature_alpha_dropout/with_train "
+        "nn.functional.multi_head_attention_forward nn.functional.scaled_dot_product_attention"
+    ),
+    "x^-3 of the sample's 400 is below one unit": "nn.functional.rms_norm",
+})
+"""Operations that agree with the plain protocol and cannot be compared, or not to 1e-2, on shares."""
+
 MODULES = _by_name({
     "random windows differ for each plane": "FractionalMaxPool2d FractionalMaxPool3d",
     "the samples hold NaN": "KLDivLoss",
