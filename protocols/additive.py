@@ -29,10 +29,6 @@ from protocols.wire import open_all, to_bytes
 Observer = Callable[[Tensor], None]
 
 
-def _meta(x: Share) -> Tensor:
-    return torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta")
-
-
 def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
 
