@@ -13,191 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mpc.errors import SecretError
-from mpc.tensor import SharedTensor
-from protocols.base import Bilinear, Share
+from mpc.number import EXTRA_PRECISION, Number, Public, axes, broadcast, tensor_of
+from protocols.base import Share
 
-Public = Tensor | float
-
-EXTRA_PRECISION = 20
-"""Fraction bits that running means of squares have beyond the session's."""
-
-DIGITS_BESIDE_PRECISION = 12
-"""Significant bits of a public factor of such a value: more would leave it no range."""
+__all__ = ["EXTRA_PRECISION", "Operand", "Value", "axes", "broadcast", "join", "lift"]
 
 
-class Value:
-    """A secret (``share``) or public (``public``) array of numbers or truth values."""
+class Value(Number):
+    """A secret or public array: division, truth values, choices and functions."""
 
-    __slots__ = ("public", "session", "share")
-    __hash__ = None  # type: ignore[assignment]
+    __slots__ = ()
+    __hash__ = None
 
-    def __init__(self, session: Any, share: Share | None = None, public: Any = None) -> None:
-        self.session = session
-        self.share = share
-        self.public = public
-
-    @property
-    def shape(self) -> torch.Size:
-        """Shape; that of a number is empty."""
-        if self.share is not None:
-            return self.share.shape
-        return self.public.shape if isinstance(self.public, Tensor) else torch.Size()
-
-    @property
-    def secret(self) -> Share:
-        """The share, of a value that is secret."""
-        if self.share is None:
-            raise TypeError("this value is public")
-        return self.share
-
-    @property
-    def number(self) -> Share:
-        """The share as a number: a bit is brought to arithmetic form, once."""
-        share = self.secret
-        if not share.is_bit:
-            return share
-        found = share.facts.get("integer")
-        if found is None:
-            found = self.session.protocol.integer(share)
-            found.facts["nonnegative"] = True
-            share.facts["integer"] = found
-        return found  # type: ignore[no-any-return]
-
-    def _of(self, share: Share) -> Value:
-        return Value(self.session, share)
-
-    @property
-    def nonnegative(self) -> bool:
-        """Whether the value is known not to be negative."""
-        if self.share is not None:
-            return self.share.is_bit or "nonnegative" in self.share.facts
-        if isinstance(self.public, Tensor):
-            return self.public.numel() > 0 and bool((self.public >= 0).all())
-        return bool(self.public >= 0)
-
-    def known_nonnegative(self) -> Value:
-        """Note that the value cannot be negative, and return it."""
-        if self.share is not None:
-            self.share.facts["nonnegative"] = True
-        return self
-
-    def fact(self, name: str, make: Callable[[], Value]) -> Value:
-        """Return what is noted under ``name``, or make and note it."""
-        facts = self.secret.facts
-        if name not in facts:
-            facts[name] = make().secret
-        return Value(self.session, facts[name])
-
-    # ---- sums --------------------------------------------------------------------------------------------------
-
-    def __neg__(self) -> Value:
-        if self.share is None:
-            return Value(self.session, public=-self.public)
-        return self._of(self.session.protocol.negate(self.number))
-
-    def __add__(self, other: Operand) -> Value:
-        other = lift(other)
-        if self.share is None:
-            if other.share is None:
-                return Value(self.session or other.session, public=self.public + other.public)
-            return other + self
-        protocol = self.session.protocol
-        if other.share is None:
-            c = other.public
-            if not isinstance(c, Tensor) and c == 0:
-                return self
-            x = self.number
-            out = self._of(protocol.add_constant(x, *self.session.encoding.addend(c, x.bits)))
-            if self.precision:
-                out.secret.facts["precision"] = self.precision
-        else:
-            out = self._of(protocol.add(self.number, other.number))
-            if self.precision and other.precision:
-                out.secret.facts["precision"] = min(self.precision, other.precision)
-        if self.nonnegative and other.nonnegative:
-            out.known_nonnegative()
-        return out
-
-    __radd__ = __add__
-
-    def __sub__(self, other: Operand) -> Value:
-        other = lift(other)
-        if self.share is not None and other.share is not None:
-            return self._of(self.session.protocol.subtract(self.number, other.number))
-        return self + (-other)
-
-    def __rsub__(self, other: Operand) -> Value:
-        return -self + other
-
-    # ---- products ----------------------------------------------------------------------------------------------
-
-    def __mul__(self, other: Operand) -> Value:
-        other = lift(other)
-        if self.share is None:
-            if other.share is None:
-                return Value(self.session or other.session, public=self.public * other.public)
-            return other * self
-        if other.share is None:
-            out = self._times(other.public)
-        else:
-            protocol, x, y = self.session.protocol, self.share, other.share
-            if x.is_bit and y.is_bit:
-                return self._of(protocol.both(x, y))
-            if x.is_bit:
-                out = self._of(protocol.gate(x, y))
-            elif y.is_bit:
-                out = self._of(protocol.gate(y, x))
-            else:
-                out = self._of(protocol.multiply(x, y))
-            if x is y:
-                return out.known_nonnegative()
-        if self.nonnegative and other.nonnegative:
-            out.known_nonnegative()
-        return out
-
-    __rmul__ = __mul__
-
-    def _times(self, c: Public) -> Value:
-        if isinstance(c, Tensor) and c.dim() == 0:
-            c = c.item()
-        if self.precision:
-            return self._times_precisely(c)
-        protocol, x = self.session.protocol, self.number
-        if not isinstance(c, Tensor) and c and math.isfinite(c):
-            mantissa, exponent = math.frexp(abs(c))
-            if mantissa == 0.5 and exponent - 1 <= x.bits:
-                out = x if exponent == 1 else protocol.shift(x, exponent - 1)
-                return self._of(out if c > 0 else protocol.negate(out))
-        return self._of(protocol.scale(x, *self.session.encoding.public(c)))
-
-    def _times_precisely(self, c: Public) -> Value:
-        """x * c with the precision of x; a factor such as 0.999 is applied as x - 0.001 x, with few digits."""
-        if not isinstance(c, Tensor) and 0.5 < c < 1:
-            out = self - self._times_precisely(1 - c)
-        else:
-            m, k = self.session.encoding.public(c, DIGITS_BESIDE_PRECISION)
-            protocol = self.session.protocol
-            out = self._of(protocol.rescale(protocol.scale(self.number, m, k), self.precision))
-        return out.precisely(self.precision)
-
-    def square(self) -> Value:
-        """x * x."""
-        return self * self
-
-    @property
-    def precision(self) -> int:
-        """Fraction bits that are to be kept beyond the session's; 0 where nothing special holds."""
-        return self.share.facts.get("precision", 0) if self.share is not None else 0
-
-    def precisely(self, bits: int) -> Value:
-        """Bring the value to more fraction bits than the session's and keep them in what is computed from it."""
-        share = self.number
-        if share.bits != bits:
-            share = self.session.protocol.rescale(share, bits)
-        share.facts["precision"] = bits
-        out = self._of(share)
-        return out.known_nonnegative() if self.nonnegative else out
+    # ---- division --------------------------------------------------------------------------------------------------
 
     def __truediv__(self, other: Operand) -> Value:
         other = lift(other)
@@ -221,7 +49,7 @@ class Value:
     def reciprocal(self) -> Value:
         """1 / x, kept for further divisions; the sign is taken apart unless x is known to be nonnegative."""
         if self.share is None:
-            return Value(self.session, public=1.0 / _tensor(self.public).double())
+            return Value(self.session, public=1.0 / tensor_of(self.public).double())
         return self.fact("reciprocal", self._reciprocal)
 
     def _reciprocal(self) -> Value:
@@ -235,86 +63,17 @@ class Value:
         """-x where the bit is set, else x."""
         return self - (negative * self) * 2
 
-    def product(self, other: Operand, op: Bilinear) -> Value:
-        """op(self, other) for a bilinear op."""
-        other = lift(other)
-        session = self.session or other.session
-        protocol = session.protocol
-        if self.share is not None and other.share is not None:
-            return Value(session, protocol.product(self.number, other.number, op))
-        if self.share is not None:
-            return Value(session, protocol.linear_public(self.number, *session.encoding.public(other.public), op))
-        if other.share is not None:
-            swapped = Bilinear(op.name + "'", lambda a, b: op.apply(b, a))
-            return Value(session, protocol.linear_public(other.number, *session.encoding.public(self.public), swapped))
-        return Value(session, public=op.apply(self.public, other.public))
-
-    # ---- maps ----------------------------------------------------------------------------------------------------
-
-    def move(self, function: Callable[[Tensor], Tensor]) -> Value:
-        """Apply a structural map."""
-        if self.share is None:
-            return Value(self.session, public=function(_tensor(self.public)))
-        out = self._of(self.session.protocol.structural(self.share, function))
-        return out.known_nonnegative() if self.nonnegative else out
-
-    def linear(self, function: Callable[[Tensor], Tensor]) -> Value:
-        """Apply a linear map with integer coefficients."""
-        if self.share is None:
-            return Value(self.session, public=function(_tensor(self.public)))
-        return self._of(self.session.protocol.linear(self.number, function))
-
-    def expand(self, shape: Sequence[int]) -> Value:
-        """Broadcast to a shape."""
-        size = torch.Size(shape)
-        return self if self.shape == size else self.move(lambda t: t.expand(size))
-
-    def reshape(self, shape: Sequence[int]) -> Value:
-        """Reshape."""
-        size = tuple(shape)
-        return self if tuple(self.shape) == size else self.move(lambda t: t.reshape(size))
-
-    def unsqueeze(self, dim: int) -> Value:
-        """Add an axis of size 1."""
-        return self.move(lambda t: t.unsqueeze(dim))
-
-    def squeeze(self, dim: int) -> Value:
-        """Drop an axis of size 1."""
-        return self.move(lambda t: t.squeeze(dim))
-
-    def sum(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
-        """Sum along axes; None or none given: all of them."""
-        rank = len(self.shape)
-        dims = axes(dim, rank)
-        if not dims:
-            return self
-        if self.share is not None and len(dims) == 1 and self.share.facts.get("one_hot") == dims[0]:
-            shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
-            return Value(self.session, public=torch.ones(shape))
-        out = self.linear(lambda t: t.sum(dims, keepdim=keepdim))
-        return out.known_nonnegative() if self.nonnegative else out
-
-    def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Value:
-        """Mean along axes."""
-        count = math.prod(self.shape[d] for d in axes(dim, len(self.shape)))
-        return self.sum(dim, keepdim) / max(count, 1)
-
-    def sum_to(self, shape: Sequence[int]) -> Value:
-        """Sum over what broadcasting from ``shape`` repeated."""
-        size = torch.Size(shape)
-        return self if self.shape == size else self.linear(lambda t: t.sum_to_size(size))
-
     # ---- truth ---------------------------------------------------------------------------------------------------
 
     def bit(self) -> Value:
         """x != 0 as a truth value."""
         if self.share is None:
-            return Value(self.session, public=_tensor(self.public).bool())
+            return Value(self.session, public=tensor_of(self.public).bool())
         return self if self.share.is_bit else ~self.is_zero()
 
     def __invert__(self) -> Value:
         if self.share is None:
-            return Value(self.session, public=~_tensor(self.public).bool())
+            return Value(self.session, public=~tensor_of(self.public).bool())
         return self._of(self.session.protocol.invert(self.share))
 
     def __and__(self, other: Operand) -> Value:
@@ -322,7 +81,7 @@ class Value:
         if self.share is None:
             return other & self if other.share is not None else _both_public(self, other, torch.logical_and)
         if other.share is None:
-            return self._masked(_tensor(other.public).bool())
+            return self._masked(tensor_of(other.public).bool())
         return self._of(self.session.protocol.both(self.share, other.share))
 
     def __or__(self, other: Operand) -> Value:
@@ -333,7 +92,7 @@ class Value:
         if self.share is None:
             return other ^ self if other.share is not None else _both_public(self, other, torch.logical_xor)
         if other.share is None:
-            mask = _tensor(other.public).bool()
+            mask = tensor_of(other.public).bool()
             shape = broadcast(self.shape, mask.shape)
             constant = self.session.protocol.constant(mask.expand(shape).to(torch.int64), 0)
             return self._of(self.session.protocol.differ(self.expand(shape).secret, self._bits_of(constant)))
@@ -354,7 +113,7 @@ class Value:
     def is_negative(self) -> Value:
         """x < 0, kept with the value."""
         if self.share is None:
-            return Value(self.session, public=_tensor(self.public) < 0)
+            return Value(self.session, public=tensor_of(self.public) < 0)
         if self.nonnegative:
             return Value(self.session, public=torch.zeros(self.shape, dtype=torch.bool))
         return self.fact("negative", lambda: self._of(self.session.protocol.negative(self.number)))
@@ -362,7 +121,7 @@ class Value:
     def is_positive(self) -> Value:
         """x > 0, kept with the value."""
         if self.share is None:
-            return Value(self.session, public=_tensor(self.public) > 0)
+            return Value(self.session, public=tensor_of(self.public) > 0)
         if self.share.is_bit:
             return self
         return self.fact("positive", lambda: self._of(self.session.protocol.negative((-self).number)))
@@ -370,7 +129,7 @@ class Value:
     def is_zero(self) -> Value:
         """x == 0."""
         if self.share is None:
-            return Value(self.session, public=_tensor(self.public) == 0)
+            return Value(self.session, public=tensor_of(self.public) == 0)
         if self.share.is_bit:
             return ~self
         return self.fact("zero", lambda: self._of(self.session.protocol.zero(self.number)))
@@ -416,7 +175,7 @@ class Value:
         """x where this truth value holds, else y."""
         x, y = lift(x), lift(y)
         if self.share is None:
-            return _select(_tensor(self.public).bool(), x, y)
+            return _select(tensor_of(self.public).bool(), x, y)
         if x.share is None and y.share is None:
             a, b = _finite(x.public), _finite(y.public)
             return self * (a - b) + b
@@ -466,13 +225,13 @@ class Value:
     def exp(self) -> Value:
         """e^x."""
         if self.share is None:
-            return Value(self.session, public=torch.exp(_tensor(self.public)))
+            return Value(self.session, public=torch.exp(tensor_of(self.public)))
         return self._of(self.session.protocol.exp(self.number)).known_nonnegative()
 
     def sqrt(self) -> Value:
         """Square root; that of a value of higher precision p keeps half of its additional bits."""
         if self.share is None:
-            return Value(self.session, public=_tensor(self.public).sqrt())
+            return Value(self.session, public=tensor_of(self.public).sqrt())
         if not self.precision:
             return self.scaled("sqrt")
         protocol = self.session.protocol
@@ -510,52 +269,26 @@ class Value:
 Operand = Value | Tensor | float
 
 
-def broadcast(*shapes: Sequence[int]) -> torch.Size:
-    """Shape that shapes broadcast to."""
-    return torch.Size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
-
-
-def axes(dim: int | Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Axes as nonnegative numbers; None or none given: all of them."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
-        return tuple(range(rank))
-    dims = (dim,) if isinstance(dim, int) else tuple(dim)
-    return tuple(d % max(rank, 1) for d in dims) if rank else ()
-
-
 def lift(x: Any) -> Value:
     """Make a Value of a SharedTensor, a plain tensor or a number."""
-    if type(x) is Value:
-        return x
-    if isinstance(x, SharedTensor):
-        store = x._store
-        if store.is_secret:
-            return Value(store.session, store.share(x.geometry))
-        return Value(store.session, public=store.plain(x.geometry))
-    if isinstance(x, Tensor) and x.is_complex():
-        raise SecretError("complex numbers cannot be combined with secrets")
-    return Value(None, public=x)
+    return Value.lift(x)
 
 
 def join(values: Sequence[Value], move: Callable[[list[Tensor]], Tensor]) -> Value:
     """Apply a structural map that takes several tensors; public ones are encoded when some are secret."""
     session = next((v.session for v in values if v.session is not None), None)
     if all(v.share is None for v in values):
-        return Value(session, public=move([_tensor(v.public) for v in values]))
+        return Value(session, public=move([tensor_of(v.public) for v in values]))
     if session is None:
         raise TypeError("a share without session")
     if all(v.share is not None and v.share.is_bit for v in values):
         return Value(session, session.protocol.join([v.secret for v in values], move))
     shares = [
-        v.number if v.share is not None else session.protocol.constant(*session.encoding.addend(_tensor(v.public), 0))
+        v.number if v.share is not None else session.protocol.constant(*session.encoding.addend(tensor_of(v.public), 0))
         for v in values
     ]
     out = Value(session, session.protocol.join(shares, move))
     return out.known_nonnegative() if all(v.nonnegative for v in values) else out
-
-
-def _tensor(x: Public) -> Tensor:
-    return x if isinstance(x, Tensor) else torch.tensor(x)
 
 
 def _finite(x: Public) -> Public:
@@ -566,7 +299,7 @@ def _finite(x: Public) -> Public:
 
 
 def _both_public(x: Value, y: Value, function: Callable[..., Tensor]) -> Value:
-    return Value(x.session or y.session, public=function(_tensor(x.public).bool(), _tensor(y.public).bool()))
+    return Value(x.session or y.session, public=function(tensor_of(x.public).bool(), tensor_of(y.public).bool()))
 
 
 def _zero_unless(keep: Tensor) -> Callable[[Tensor], Tensor]:
@@ -581,14 +314,14 @@ def _zero_unless(keep: Tensor) -> Callable[[Tensor], Tensor]:
 def _select(mask: Tensor, x: Value, y: Value) -> Value:
     """Choose by a public mask."""
     if x.share is None and y.share is None:
-        return Value(x.session or y.session, public=torch.where(mask, _tensor(x.public), _tensor(y.public)))
+        return Value(x.session or y.session, public=torch.where(mask, tensor_of(x.public), tensor_of(y.public)))
     shape = broadcast(mask.shape, x.shape, y.shape)
     mask = mask.expand(shape)
     if x.share is None:
         kept = y.expand(shape).move(_zero_unless(~mask))
         if x.is_number(0):
             return kept
-        return kept + torch.where(mask, _tensor(x.public), 0)
+        return kept + torch.where(mask, tensor_of(x.public), 0)
     if y.share is None:
         return _select(~mask, y, x)
     return join([x.expand(shape), y.expand(shape)], _pick(mask))

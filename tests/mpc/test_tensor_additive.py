@@ -12,13 +12,14 @@ def on_shares(program, *tensors, backward=False):
     """Run in plain PyTorch and on shares; returns both lists of results."""
 
     def on(session):
-        inputs = [t.clone().requires_grad_(backward) if session is None else share(session, t, backward) for t in tensors]
+        plain = session is None
+        inputs = [t.clone().requires_grad_(backward) if plain else share(session, t, backward) for t in tensors]
         out = program(*inputs)
         results = [out.detach()]
         if backward:
             out.sum().backward()
             results += [t.grad for t in inputs]
-        return results if session is None else [reveal(t) for t in results]
+        return results if plain else [reveal(t) for t in results]
 
     return on(None), additive_runner(on)
 
