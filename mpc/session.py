@@ -132,9 +132,11 @@ class Session:
     ) -> None:
         """Close; after an error, tell the other ranks, which then end with an error that names this one."""
         if error is None:
+            self.protocol.close()
             self.party.close()
         else:
             self.party.fail(error)
+            self.protocol.close()
 
     # In -------------------------------------------------------------------------------------------------------------
 

@@ -187,8 +187,7 @@ class Additive(Steps, Protocol):
         return out
 
     def close(self) -> None:
-        """Send what the dealer has waiting and forget the seeds."""
-        self.correlations.flush()
+        """Forget the seeds. Nothing can be shared or opened afterwards."""
         if self._seeds is not None:
             self._seeds.erase()
 

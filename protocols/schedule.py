@@ -17,8 +17,11 @@ from typing import Any
 
 from torch import Tensor
 
-PENDING_LIMIT = 4096
+PENDING_LIMIT = 1024
 """Steps that may wait at once; beyond it rounds are run early, so that a program that reveals nothing stays bounded."""
+
+QUEUE_LIMIT = 1 << 24
+"""Bytes that may wait to be opened; likewise."""
 
 
 class Awaitable:
@@ -71,6 +74,7 @@ class Scheduler:
     def __init__(self, exchange: Callable[[list[Opening]], None]) -> None:
         self._exchange = exchange
         self._queue: list[Opening] = []
+        self._queued = 0
         self._ready: deque[Task] = deque()
         self._running = False
         self.pending = 0
@@ -81,12 +85,13 @@ class Scheduler:
         self._advance(Task(step, finish))
         if not self._running:
             self._drain()
-            while self.pending > PENDING_LIMIT and self._queue:
+            while self._queue and (self.pending > PENDING_LIMIT or self._queued > QUEUE_LIMIT):
                 self.round()
 
     def queue(self, opening: Opening) -> Opening:
         """Have something opened in the next round."""
         self._queue.append(opening)
+        self._queued += opening.bytes
         return opening
 
     def release(self, done: Awaitable) -> None:
@@ -106,7 +111,7 @@ class Scheduler:
 
     def round(self) -> None:
         """Open all that is queued in one round."""
-        openings, self._queue = self._queue, []
+        openings, self._queue, self._queued = self._queue, [], 0
         self._exchange(openings)
         self._running = True
         try:

@@ -7,6 +7,7 @@ from parties import DisagreementError, Role, simulate
 from protocols import Additive, compare, make, ring
 from protocols.correlations.dealer import CHECK
 from protocols.form import Mask
+from protocols.schedule import PENDING_LIMIT
 from protocols.testing import chi_square
 
 PLACES = 20
@@ -266,3 +267,26 @@ def test_a_rank_with_another_program_is_found_out(odd, how):
     with pytest.raises(DisagreementError, match="different program"):
         simulate(3, program)
     assert not reached or odd == 2
+
+
+def test_a_program_that_reveals_nothing_stays_bounded():
+    """Rounds run by themselves once many steps or bytes wait."""
+
+    def program(party):
+        p = Additive(party)
+        x = p.share(torch.ones(8, dtype=torch.int64) if party.rank == 0 else None, torch.Size([8]), 20, 0)
+        most = 0
+        for _ in range(2000):
+            x = p.rescale(p.multiply(x, x), 20)
+            most = max(most, p.scheduler.pending)
+        large = p.share(
+            torch.ones(1 << 20, dtype=torch.int64) if party.rank == 0 else None, torch.Size([1 << 20]), 20, 0
+        )
+        before = party.counts.rounds
+        for _ in range(4):
+            p.multiply(p.add_constant(large, torch.zeros(1, dtype=torch.int64), 20), p.linear(large, torch.neg))
+        return most, party.counts.rounds > before or party.role is Role.DEALER
+
+    for most, opened in simulate(3, program):
+        assert most <= PENDING_LIMIT + 10
+        assert opened
