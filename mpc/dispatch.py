@@ -17,6 +17,7 @@ from torch import Tensor
 from mpc import ops  # noqa: F401 — fills the table
 from mpc.errors import SecretError, UnsupportedOperation
 from mpc.lookup import OPERATIONS
+from mpc.notes import note
 from mpc.ops import inplace
 from mpc.ops.lazy import LINEAR, postpone
 from mpc.ops.views import metadata_change, view
@@ -47,6 +48,7 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 break
     if not secret:
         return _in_the_clear(func, args, kwargs)
+    note(tensor.session, func, args, kwargs)
     if lazy and func in LINEAR:
         return postpone(func, args, kwargs)
     kernel = OPERATIONS.kernels.get(func)
