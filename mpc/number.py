@@ -120,7 +120,10 @@ class Number:
     def __sub__(self, subtrahend: Any) -> Self:
         other = self.lift(subtrahend)
         if self.share is not None and other.share is not None:
-            return self._of(self.session.protocol.subtract(self.number, other.number))
+            out = self._of(self.session.protocol.subtract(self.number, other.number))
+            if self.precision and other.precision:
+                out.secret.facts["precision"] = min(self.precision, other.precision)
+            return out
         return self.__add__(other.__neg__())
 
     def __rsub__(self, other: Any) -> Self:
@@ -140,10 +143,10 @@ class Number:
             protocol, x, y = self.session.protocol, self.share, other.share
             if x.is_bit and y.is_bit:
                 return self._of(protocol.both(x, y))
-            if x.is_bit:
-                out = self._of(protocol.gate(x, y))
-            elif y.is_bit:
-                out = self._of(protocol.gate(y, x))
+            if x.is_bit or y.is_bit:
+                out = self._of(protocol.gate(x, y) if x.is_bit else protocol.gate(y, x))
+                if self.precision or other.precision:
+                    out.secret.facts["precision"] = self.precision or other.precision
             else:
                 out = self._of(protocol.multiply(x, y))
             if x is y:
@@ -258,7 +261,13 @@ class Number:
     def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:
         """Mean along axes."""
         count = math.prod(self.shape[d] for d in axes(dim, len(self.shape)))
-        return self.sum(dim, keepdim) * (1 / max(count, 1))
+        out = self.sum(dim, keepdim) * (1 / max(count, 1))
+        most = self.session.encoding.bits + 4 if out.share is not None else 0
+        if out.share is None or out.precision or self.number.bits > most or out.share.bits <= most:
+            return out
+        mean = self._of(self.session.protocol.rescale(out.share, self.number.bits))
+        # a division by 64 left 6 more fraction bits on numbers as large as before: their squares would not fit
+        return mean.known_nonnegative() if out.nonnegative else mean
 
     def sum_to(self, shape: Sequence[int]) -> Self:
         """Sum over what broadcasting from ``shape`` repeated."""

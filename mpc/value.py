@@ -190,8 +190,9 @@ class Value(Number):
         if y.share is None:
             y = Value(self.session, public=_finite(y.public))
         out = y + self * (x - y)
-        if x.precision and y.precision:
-            out.secret.facts["precision"] = min(x.precision, y.precision)
+        precise = (x.precision or x.share is None) and (y.precision or y.share is None)
+        if precise and max(x.precision, y.precision):
+            out.secret.facts["precision"] = max(x.precision, y.precision)
         return out.known_nonnegative() if x.nonnegative and y.nonnegative else out
 
     def maximum(self, other: Operand) -> Value:

@@ -76,7 +76,10 @@ class Call:
         yield from (t for t in tree_flatten((self.args, self.kwargs))[0] if isinstance(t, Tensor))
 
     def on(self, change: Callable[[Tensor], Tensor]) -> Any:
-        args, kwargs = tree_map(lambda x: change(x) if _is_real(x) else x, (self.args, self.kwargs))
+        def mine(x: Any) -> Any:  # ranks that are threads must not write to one tensor
+            return change(x) if _is_real(x) else x.clone() if isinstance(x, Tensor) else x
+
+        args, kwargs = tree_map(mine, (self.args, self.kwargs))
         return self.function(*args, **kwargs)
 
 
