@@ -14,6 +14,7 @@ See README.md. Importing this package loads torch and NumPy, and neither MPI nor
 """
 
 from mpc.errors import SecretError, UnsupportedOperation
+from mpc.plan import Plan, plan
 from mpc.saving import load_weights, save_weights
 from mpc.session import Session, session
 from mpc.simulate import simulate
@@ -26,12 +27,14 @@ __all__ = [
     "DisagreementError",
     "JointfitError",
     "PeerError",
+    "Plan",
     "SecretError",
     "Session",
     "SharedTensor",
     "UnsupportedOperation",
     "__version__",
     "load_weights",
+    "plan",
     "save_weights",
     "session",
     "simulate",

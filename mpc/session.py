@@ -140,13 +140,21 @@ class Session:
 
     # In -------------------------------------------------------------------------------------------------------------
 
-    def share(self, data: Any, owner: int, *, dtype: torch.dtype | None = None) -> SharedTensor:
+    @property
+    def is_planner(self) -> bool:
+        """Whether this session only counts; see `mpc.plan`."""
+        return isinstance(self.party, DryParty) and self.size > 1
+
+    def share(
+        self, data: Any, owner: int, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
+    ) -> SharedTensor:
         """Share the owner's data: rank ``owner`` passes it, everybody else passes None.
 
         Arguments:
             data: a tensor, an array, a data frame or nested lists, of real numbers, integers or truth values.
             owner: a computing rank.
             dtype: convert to this type first.
+            shape: what the data must look like; other shapes are refused. A planner needs it for data it has not.
 
         Returns:
             The shared tensor, of the owner's shape and type, on every rank. Truth values become shared bits.
@@ -160,6 +168,8 @@ class Session:
         """
         label = self.step("share")
         tensor, record = prepare(data, self.encoding.bits, dtype)
+        if self.is_planner:
+            return self._expected(label, record, owner, shape, dtype)
         record["owner"] = owner
         records = announce(self.party, label, record)
         refuse_differences(label, "owner", records, "the owner")
@@ -171,30 +181,55 @@ class Session:
         refuse_errors(label, records)
         if not records[owner].get("has"):
             raise ConfigurationError(f"{label}: rank {owner} is the owner and passed None; want its data")
-        shape, kind = announced_shape(records[owner], label, owner)
-        return self.input(tensor, shape, kind, owner)
+        size, kind = announced_shape(records[owner], label, owner)
+        if shape is not None and tuple(shape) != tuple(size):
+            raise ConfigurationError(f"{label}: rank {owner} passed shape {tuple(size)}; want {tuple(shape)}")
+        return self.input(tensor, size, kind, owner)
 
-    def share_rows(self, part: Any, *, dtype: torch.dtype | None = None) -> SharedTensor:
+    def _expected(
+        self, label: str, record: Any, owner: int, shape: Sequence[int] | None, dtype: torch.dtype | None
+    ) -> SharedTensor:
+        """Stand for an input whose shape alone is known."""
+        refuse_errors(label, [record])
+        self.check_rank(label, "owner", owner)
+        kind = dtype or torch.float32
+        if record["has"]:
+            shape, kind = announced_shape(record, label, owner)
+        if shape is None:
+            raise ConfigurationError(f"{label}: planning, and the data of rank {owner} are not here; want shape=")
+        return self.input(None, torch.Size(shape), kind, owner)
+
+    def share_rows(
+        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
+    ) -> SharedTensor:
         """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
 
-        Returns one shared tensor with the rows of rank 0 first. Reveals how many rows each owner has. Raises as
-        `share` does, and ConfigurationError if the parts differ in type or in any size but the first.
+        Returns one shared tensor with the rows of rank 0 first. Reveals how many rows each owner has. ``shape`` is what
+        the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if the
+        parts differ in type or in any size but the first.
         """
-        return self._share_parts(part, dtype, 0)
+        return self._share_parts(part, dtype, 0, shape)
 
-    def share_columns(self, part: Any, *, dtype: torch.dtype | None = None) -> SharedTensor:
+    def share_columns(
+        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
+    ) -> SharedTensor:
         """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
         order; ranks without any pass None.
 
-        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. Raises as
-        `share` does, and ConfigurationError if the parts differ in type or in any size but the second.
+        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. ``shape``
+        is what the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if
+        the parts differ in type or in any size but the second.
         """
-        return self._share_parts(part, dtype, 1)
+        return self._share_parts(part, dtype, 1, shape)
 
-    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int) -> SharedTensor:
+    def _share_parts(
+        self, part: Any, dtype: torch.dtype | None, dim: int, shape: Sequence[int] | None
+    ) -> SharedTensor:
         what = ("rows", "columns")[dim]
         label = self.step(f"share {what}")
         tensor, record = prepare(part, self.encoding.bits, dtype)
+        if self.is_planner:
+            return self._expected(label, {**record, "has": False}, 0, shape, dtype)
         records = announce(self.party, label, record)
         if self.party.dealer is not None and records[self.party.dealer].get("has"):
             raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
@@ -206,6 +241,8 @@ class Session:
         check_parts(label, parts, dim)
         shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
         whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
+        if shape is not None and tuple(shape) != tuple(whole.shape):
+            raise ConfigurationError(f"{label}: the parts make a table of {tuple(whole.shape)}; want {tuple(shape)}")
         return SharedTensor.wrap(self, whole, shared[0].dtype)
 
     def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:

@@ -1,0 +1,48 @@
+"""Planning: run a program without data and without peers, and know exactly what it will send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from mpc.randomness import OwnStream
+from mpc.session import Session, session
+from parties import Counts, DryParty
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a program will send: bytes and messages of one computing party online, rounds, and the dealer's bytes.
+
+    ``counts`` has the same figures by label. Frame headers, and the setup of the session, are left out.
+    """
+
+    bytes: int
+    rounds: int
+    offline: int
+    counts: Counts
+
+
+def plan(
+    program: Callable[[Session], Any], ranks: int = 3, *, protocol: str = "additive", bits: int = 20, **options: Any
+) -> Plan:
+    """Run ``program(session)`` in the role of the planner: the same code as on a party, on shapes alone.
+
+    The program sees rank 0, and `Session.reveal` returns None, as on the dealer. Inputs of other ranks are not here,
+    so `Session.share` needs their shape: ``session.share(None, owner=1, shape=(500, 30))``.
+
+    Raises ConfigurationError where a shape is missing. Sends nothing, and needs no data. The counts equal those of a
+    real run of the same program, byte for byte.
+    """
+    party = DryParty(ranks - 1)
+    state = torch.get_rng_state()
+    with (
+        OwnStream(state),
+        session(protocol, bits, party, planning=True, **options) as one,
+    ):
+        program(one)
+        online = party.counts.total("online")
+        return Plan(online.bytes_sent, online.rounds, one.protocol.offline_bytes, party.counts)
