@@ -26,7 +26,14 @@ def name_of(op: Any) -> str:
     return f"{op.name}/{op.variant_test_name}" if op.variant_test_name else str(op.name)
 
 
-OPERATIONS = {name_of(op): op for op in op_db if torch.float32 in op.dtypes and not op.name.startswith("jiterator")}
+UNDEFINED = {"empty_like", "new_empty", "new_empty_strided"}
+"""Memory that PyTorch leaves as it was; here it is 0."""
+
+OPERATIONS = {
+    name_of(op): op
+    for op in op_db
+    if torch.float32 in op.dtypes and not op.name.startswith("jiterator") and op.name not in UNDEFINED
+}
 MODULES = {info.module_cls.__name__: info for info in module_db}
 OPTIMISERS = {info.optim_cls.__name__: info for info in optim_db}
 
