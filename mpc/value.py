@@ -230,7 +230,11 @@ class Value(Number):
         return self._of(self.session.protocol.exp(self.number)).known_nonnegative()
 
     def sqrt(self) -> Value:
-        """Square root; that of a value of higher precision p keeps half of its additional bits."""
+        """Square root; that of a value of higher precision p keeps half of its additional bits.
+
+        One unit is added to such a value first: optimisers divide by these roots, and where a second moment is
+        below its encoding the step must get smaller, not a million times too large.
+        """
         if self.share is None:
             return Value(self.session, public=tensor_of(self.public).sqrt())
         if not self.precision:
@@ -238,7 +242,8 @@ class Value(Number):
         protocol = self.session.protocol
         half = (self.precision - self.session.encoding.bits) // 2
         start = self if self.nonnegative else self.relu()
-        up = self._of(protocol.shift(start.number, 2 * half)).known_nonnegative()
+        floor = protocol.add_constant(start.number, torch.tensor(1), self.precision)
+        up = self._of(protocol.shift(floor, 2 * half)).known_nonnegative()
         root = protocol.shift(up.scaled("sqrt").number, -half)
         root.facts["precision"] = self.session.encoding.bits + half
         return self._of(root).known_nonnegative()
