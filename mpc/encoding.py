@@ -49,8 +49,8 @@ class Encoding:
                 raise ConfigurationError("got NaN in a tensor to be encoded; fill missing values first")
             if max(-low, high) >= self.limit:
                 raise ConfigurationError(
-                    f"got a value of magnitude {max(-low, high):.6g}; fixed point with {self.bits} fraction bits "
-                    f"wants magnitudes below 2^{62 - 2 * self.bits}: rescale the data"
+                    f"got a value that is out of range; fixed point with {self.bits} fraction bits wants magnitudes "
+                    f"below 2^{62 - 2 * self.bits}: rescale the data"
                 )
         return torch.round(x * 2.0 ** (self.bits if bits is None else bits)).to(torch.int64)
 

@@ -15,9 +15,6 @@ from protocols.base import Bilinear, Share
 
 Public = Tensor | float
 
-EXTRA_PRECISION = 20
-"""Fraction bits that running means of squares have beyond the session's."""
-
 DIGITS_BESIDE_PRECISION = 12
 """Significant bits of a public factor of such a value: more would leave it no range."""
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mpc.number import EXTRA_PRECISION, Number, Public, axes, broadcast, tensor_of
+from mpc.number import Number, Public, axes, broadcast, tensor_of
 from protocols.base import Share
 
-__all__ = ["EXTRA_PRECISION", "Operand", "Value", "axes", "broadcast", "join", "lift"]
+__all__ = ["Operand", "Value", "axes", "broadcast", "join", "lift"]
 
 
 class Value(Number):

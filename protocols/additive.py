@@ -138,7 +138,7 @@ class Additive(Steps, Protocol):
 
         Cost: one round; 8 bytes an element (a bit: one byte) from every party to every receiver.
         """
-        own = _own(x if x.is_bit or x.bits <= self.bits + truncate.EXTRA else self.rescale(x, self.bits))
+        own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own)
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
         if any(not 0 <= rank < self.party.computing for rank in receivers):

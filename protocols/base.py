@@ -85,7 +85,8 @@ class Protocol(abc.ABC):
     is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
     planner included, calls the same methods in the same order with the same public arguments.
 
-    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product must stay below 2^22.
+    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product must stay below 2^20:
+    it carries up to 42 bits until it is rescaled.
     """
 
     name: ClassVar[str]

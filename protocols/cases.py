@@ -72,8 +72,8 @@ CASES: tuple[Case, ...] = (
     Case("subtract", lambda p, x, y: p.subtract(x, y), ((-2e6, 2e6),) * 2, 0.0, cost="add"),
     Case("negate", lambda p, x: p.negate(x), ((-4e6, 4e6),), 0.0, cost="add"),
     Case("add constant", lambda p, x: p.add_constant(x, torch.tensor(5), 1), ((-4e6, 4e6),), 0.0, cost="add"),
-    Case("scale", lambda p, x: p.scale(x, torch.tensor(3), 2), ((-4e6, 4e6),), 0.0, cost="scale"),
-    Case("shift", lambda p, x: p.shift(x, -3), ((-4e6, 4e6),), 0.0, cost="scale"),
+    Case("scale", lambda p, x: p.scale(x, torch.tensor(3), 2), ((-4e5, 4e5),), UNIT, cost="scale"),
+    Case("shift", lambda p, x: p.shift(x, -3), ((-4e6, 4e6),), UNIT),
     Case("sum", lambda p, x: p.linear(_rows(p, x), lambda t: t.sum(1)), ((-1e5, 1e5),), 0.0, cost="scale"),
     Case("multiply", lambda p, x, y: p.multiply(x, y), ((-2000.0, 2000.0),) * 2, UNIT, cost="multiply"),
     Case(

@@ -218,7 +218,9 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     """
     spec = scaled_function(function)
     p.note(function.encode())
-    x = rescale(p, x, p.bits) if function == "reciprocal" and x.bits > p.bits + EXTRA else operand(p, x)
+    x = operand(p, x)
+    if function == "reciprocal" and x.bits > p.bits + EXTRA:
+        x = rescale(p, x, p.bits)
     key = ("scaled", function)
     if key in x.facts:
         return cast(Share, x.facts[key])

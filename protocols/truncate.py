@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
 
+SURPLUS = 2
+"""An operand may carry this many bits above the session's; the range of a product shrinks by as much."""
+
 EXTRA = 12
-"""A share may carry this many bits above the session's without being rescaled (second moments of optimisers do)."""
+"""A product by a public constant may carry this many bits above twice the session's: its value is small."""
 
 HIGHEST = 60
 """No share carries more fraction bits than this; public constants give up low bits instead."""
@@ -97,15 +100,15 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int) 
 
 def operand(p: Additive, x: Share) -> Share:
     """x as an operand: a pending rescaling is done. A share with the fact "precision" keeps its bits on purpose."""
-    return rescale(p, x, p.bits) if x.bits > p.bits + EXTRA and not x.facts.get("precision") else x
+    return rescale(p, x, p.bits) if x.bits > p.bits + SURPLUS and not x.facts.get("precision") else x
 
 
 def operands(p: Additive, x: Share, y: Share) -> tuple[Share, Share]:
     """Two operands whose bits add up to a range that a product can use."""
     x, y = operand(p, x), operand(p, y)
-    if x.bits + y.bits > 2 * p.bits + EXTRA:
+    if x.bits + y.bits > 2 * p.bits + SURPLUS:
         x = rescale(p, x, p.bits) if x.bits >= y.bits else x
-        y = rescale(p, y, p.bits) if x.bits + y.bits > 2 * p.bits + EXTRA else y
+        y = rescale(p, y, p.bits) if x.bits + y.bits > 2 * p.bits + SURPLUS else y
     return x, y
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, promote, result
 from mpc.tensor import SharedTensor
-from mpc.value import EXTRA_PRECISION, Value
+from mpc.value import Value
 
 aten = torch.ops.aten
 
@@ -78,7 +78,7 @@ def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
     """x + value * a * b. A sum of squares keeps more fraction bits: Adam's second moment needs them."""
     left, right = lift(a), lift(b)
     if left.share is not None and left.share is right.share:
-        bits = left.session.encoding.bits + EXTRA_PRECISION
+        bits = 2 * left.session.encoding.bits
         square = left.square().precisely(bits)
         added = square if value == 1 else square * value
         start = lift(x)
