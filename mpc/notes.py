@@ -43,5 +43,5 @@ def _describe(args: Any) -> Iterator[str]:
 def _content(x: Tensor) -> str:
     if x.is_meta:
         return f"meta{tuple(x.shape)}"
-    flat = x.detach().cpu().contiguous().reshape(-1)
+    flat = x.detach().cpu().clone(memory_format=torch.contiguous_format).reshape(-1)
     return f"{x.dtype}{tuple(x.shape)}{crc32(flat.view(torch.uint8).numpy().data) if flat.numel() else 0:08x}"

@@ -38,7 +38,7 @@ MODULES = {info.module_cls.__name__: info for info in module_db}
 OPTIMISERS = {info.optim_cls.__name__: info for info in optim_db}
 
 
-def run_operation(run: Runner, name: str) -> int:
+def run_operation(run: Runner, name: str, most: int = SAMPLES) -> int:
     """Compare the first suitable samples; returns how many ran. Raises AssertionError where one differs."""
     op = OPERATIONS[name]
     torch.manual_seed(0)
@@ -47,7 +47,7 @@ def run_operation(run: Runner, name: str) -> int:
         warnings.simplefilter("ignore")
         samples = op.sample_inputs("cpu", torch.float32, requires_grad=op.supports_autograd)
         for seen, sample in enumerate(samples):
-            if ran >= SAMPLES or seen > LOOKED_AT:
+            if ran >= most or seen > LOOKED_AT:
                 break
             call = Call(op.op, (sample.input, *sample.args), sample.kwargs)
             try:
@@ -86,12 +86,14 @@ def _functional(module: torch.nn.Module) -> Any:
     return call
 
 
-def run_module(run: Runner, name: str) -> int:
+def run_module(run: Runner, name: str, most: int = 2 * SAMPLES) -> int:
     """Compare the calls of a module; returns how many ran."""
     ran = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for call in module_calls(name):
+            if ran >= most:
+                break
             try:
                 bad = compare(run, call, backward=True)
             except Unsuitable:
