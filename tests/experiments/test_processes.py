@@ -75,6 +75,13 @@ def test_different_programs_end_all_ranks(tmp_path):
     assert "different programs" in done.stdout + done.stderr
 
 
+def test_a_missing_dealer_ends_all_ranks(tmp_path):
+    done = started([*JOINTFIT, "--no-dealer", program(tmp_path, "pass")], tmp_path)
+    assert done.returncode != 0
+    for rank in range(3):
+        assert f"[{rank}] parties.errors.ConfigurationError: protocol 'additive' needs" in done.stderr + done.stdout
+
+
 def test_too_few_ranks(tmp_path):
     path = program(tmp_path, "pass")
     done = started([*JOINTFIT[:-1], "2", path], tmp_path)
