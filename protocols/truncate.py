@@ -13,7 +13,7 @@ from protocols.additive_share import Origin, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask
-from protocols.ring import broadcast, low_bits, shift_right
+from protocols.ring import WORD, broadcast, low_bits, shift_right
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -52,7 +52,7 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
 
 def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Generator[Any, None, tuple[Tensor, Form]]:
     form = yield from p.masked(x)
-    part, out = _recombine(p, form.public, form.mask, places, 64)
+    part, out = _recombine(p, form.public, form.mask, places, WORD)
     if faithful:
         low = low_bits(form.public, places)
         bit = yield from compare.below(p, low, form.mask, places)
@@ -66,6 +66,11 @@ def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Gener
     return part, out
 
 
+def _scaled_cut(p: Additive, x: AdditiveShare, places: int, factor: int) -> Generator[Any, None, tuple[Tensor, Form]]:
+    form = yield from p.masked(x)
+    return _recombine(p, form.public, form.mask, places, WORD, factor)
+
+
 def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only."""
     mask = p.mask(part.shape)
@@ -74,25 +79,46 @@ def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any,
     return _recombine(p, cast(Tensor, opening.value), mask, places, 8 * width)
 
 
-def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int) -> tuple[Tensor, Form]:
-    """trunc(y) = (c >> f) - [r >> f] + (1 - msb c) [msb r] 2^(size-f) - 2^(size-2-f), c = y + 2^(size-2) + r."""
-    key = ("cut", places, size)
+def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, factor: int = 1) -> tuple[Tensor, Form]:
+    """m y >> f = (m c >> f) - [m r >> f] + (1 - msb c) [msb r] m 2^(size-f) - m 2^(size-2-f), c = y + 2^(size-2) + r.
+
+    m is a public ``factor`` below 2^31; products with it are taken over the integers, not modulo 2^64.
+    """
+    shape = tuple(mask.share.shape)
+    key, sign = ("cut", places, size, factor), ("top", size)
     if key not in mask.facts:
-        shape = tuple(mask.share.shape)
 
-        def split(r: Tensor) -> list[Tensor]:
-            r = low_bits(r, size)
-            return [shift_right(r, places), shift_right(r, size - 1)]
+        def cut(r: Tensor) -> list[Tensor]:
+            return [_times_and_shift(low_bits(r, size), factor, places)]
 
-        mask.facts[key] = p.correlations.deal([mask], [Output(shape), Output(shape)], split)
-    high, top = mask.facts[key]
+        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape)], cut)
+    if sign not in mask.facts:
+        (mask.facts[sign],) = p.correlations.deal(
+            [mask], [Output(shape)], lambda r: [shift_right(low_bits(r, size), size - 1)]
+        )
+    high, top = mask.facts[key], mask.facts[sign]
     if p.virtual:
         return public, Form(public, [(-1, high), (public, top)])
     c = low_bits(public + (1 << (size - 2)), size)
-    wrap = (1 - shift_right(c, size - 1)) << (size - places)
-    known = shift_right(c, places) - (1 << (size - 2 - places))
+    wrap = (1 - shift_right(c, size - 1)) * _signed(factor << (size - places))
+    known = _times_and_shift(c, factor, places) - _signed((factor << (size - 2)) >> places)
     part = p.add_public((wrap * top.share).sub_(high.share), known)
     return part, Form(known, [(-1, high), (wrap, top)])
+
+
+def _signed(word: int) -> int:
+    """Return a ring element as torch writes it, from -2^63 to 2^63 - 1."""
+    return (word + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _times_and_shift(x: Tensor, factor: int, places: int) -> Tensor:
+    """floor(x * factor / 2^places) modulo 2^64 for unsigned words x, exactly, from two halves of 32 bits."""
+    if factor == 1:
+        return shift_right(x, places)
+    high, low = shift_right(x, 32) * factor, (x & 0xFFFFFFFF) * factor
+    if places < 32:
+        return (high << (32 - places)) + (low >> places)
+    return (high + (low >> 32)) >> (places - 32)
 
 
 # ---- policy: when to rescale -------------------------------------------------------------------------------------
@@ -134,7 +160,17 @@ def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor,
 
 
 def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
-    """x * value / 2^bits for a public value, without a message; x is rescaled first where the bits add up too high."""
+    """x * value / 2^bits for a public value, without a message where x has bits to spare.
+
+    Where x carries a pending rescaling, one number as factor takes part in it: one opening brings x * value to the
+    session's bits, off by at most one unit. Otherwise x is rescaled first.
+    """
+    places = x.bits + bits - p.bits
+    pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + EXTRA and not x.facts.get("precision")
+    if pending and not value.dim() and places < WORD - 1 and abs(int(value)) < 1 << 31:
+        factor = int(value)
+        out = p.make(x.shape, p.bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
+        return out if factor >= 0 else p.negate(out)
     x, value, bits = fit(p, x, value, bits)
     own = cast("AdditiveShare", x)
     shape = broadcast(x.shape, value.shape)

@@ -290,3 +290,27 @@ def test_a_program_that_reveals_nothing_stays_bounded():
     for most, opened in simulate(3, program):
         assert most <= PENDING_LIMIT + 10
         assert opened
+
+
+@pytest.mark.parametrize("factor", [0, 1, 3, -7, 1638, 838861, -(2**20) + 1, 2**31 - 1])
+@pytest.mark.parametrize("bits", [13, 20, 25, 43])
+def test_a_factor_takes_part_in_a_pending_rescaling(factor, bits):
+    """One opening; off by at most one unit over the whole range that the result has room for."""
+    n = 4000
+    room = min(62, 62 + bits + 20 - abs(factor).bit_length())
+    y = torch.randint(-(2**62), 2**62, (n,), generator=torch.Generator().manual_seed(4)) >> (62 - room)
+
+    def program(party):
+        p = Additive(party)
+        x = p.share(y if party.rank == 0 else None, y.shape, 40, 0)
+        out = p.scale(x, torch.tensor(factor), bits)
+        p.settle(out)
+        return p.reveal(out), out.bits, party.counts.total("online").bytes_sent - 8 * n
+
+    got, label, sent = simulate(3, program)[0]
+    if label == 20:
+        assert sent == 8 * n
+        exact = [v * factor / 2 ** (bits + 20) for v in y.tolist()]
+        assert max(abs(g - e) for g, e in zip(got.tolist(), exact, strict=True)) <= 1 + 1e-9 * max(map(abs, exact))
+    else:
+        assert bits in {13, 43}
