@@ -1,0 +1,95 @@
+"""Count rows: in the planner, or on every rank of a real session; ranks leave their figures in a folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+import mpc
+from experiments.counts.rows import ROWS
+from mpc.tensor import SharedTensor
+from parties.launch import run_local
+from protocols.base import Cost
+from protocols.correlations.dealer import CHECK
+
+Figures = dict[str, Cost]
+
+
+def finish(session: mpc.Session, tensors: Sequence[Tensor], rescaled: bool) -> None:
+    """Run rounds until the tensors are there, with no more than the session's fraction bits if ``rescaled``."""
+    shares = [one.protocol_share for one in tensors if isinstance(one, SharedTensor) and one.is_secret]
+    most = session.encoding.bits
+    if rescaled:
+        shares = [session.protocol.rescale(one, most) if one.bits > most else one for one in shares]
+    session.protocol.settle(*shares)
+
+
+def count(session: mpc.Session, names: Sequence[str]) -> Figures:
+    """Run rows one after the other and return what this rank sent for each, inputs left out.
+
+    ``offline`` is what the transport sent on the dealer, less the digest of 8 bytes that ends each of its messages, and
+    what the protocol asked for on the others.
+    """
+    figures = {}
+    for name in names:
+        row = ROWS[name]
+        work = row.prepare(session)
+        session.same(session.step(name))
+        before, asked = session.counts.snapshot(), session.protocol.offline_bytes
+        finish(session, work(), row.rescaled)
+        spent, asked = session.counts - before, session.protocol.offline_bytes - asked
+        online = spent.total("online")
+        dealt = spent.total("offline")
+        offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
+        figures[name] = Cost(online.bytes_sent, online.rounds, offline)
+    return figures
+
+
+def planned(parties: int, names: Sequence[str]) -> Figures:
+    """What the planner says of one computing party."""
+    found: list[Figures] = []
+    mpc.plan(lambda session: found.append(count(session, names)), parties + 1)
+    return found[0]
+
+
+def gathered(ranks: Sequence[Figures]) -> Figures:
+    """One figure a row: bytes and rounds of the busiest computing party, offline bytes of the dealer, the last rank."""
+    *computing, dealer = ranks
+    return {
+        name: Cost(max(one[name].bytes for one in computing), max(one[name].rounds for one in computing), given.offline)
+        for name, given in dealer.items()
+    }
+
+
+def simulated(parties: int, names: Sequence[str]) -> Figures:
+    """Count among threads."""
+    return gathered(mpc.simulate(parties + 1, lambda session: count(session, names)))
+
+
+def counted(parties: int, names: Sequence[str]) -> Figures:
+    """Count among processes that are connected over TLS. Raises RuntimeError if they fail."""
+    with tempfile.TemporaryDirectory(prefix="jointfit-counts-") as folder:
+        command = [sys.executable, "-m", "experiments.counts.measure", folder, *names]
+        code = run_local(command, parties + 1)
+        if code:
+            raise RuntimeError(f"the ranks ended with exit code {code}; want 0")
+        files = [Path(folder) / f"{rank}.json" for rank in range(parties + 1)]
+        return gathered([{name: Cost(*one) for name, one in json.loads(p.read_text()).items()} for p in files])
+
+
+def rank_main(folder: str, *names: str) -> None:
+    """What every process of `counted` runs."""
+    with mpc.session() as session:
+        figures = count(session, names)
+        rank = session.rank
+    plain = {name: [one.bytes, one.rounds, one.offline] for name, one in figures.items()}
+    (Path(folder) / f"{rank}.json").write_text(json.dumps(plain))
+
+
+if __name__ == "__main__":
+    rank_main(*sys.argv[1:])
