@@ -15,7 +15,7 @@ from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
 from parties.links import Link, difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
     from typing import Self
 
@@ -55,6 +55,8 @@ class Party:
         peers: the other computing ranks, in ascending order.
         session: 16 bytes that no other session has.
         counts: what this rank sent and received; see Counts.
+        before_waiting: called before this rank waits for another or takes part in a round or the setup; a dealer then
+            sends what it has gathered, which its peers ask for first.
 
     Raises:
         ConfigurationError: too few ranks, or a dealer that is not the last rank.
@@ -74,6 +76,7 @@ class Party:
     peers: tuple[int, ...]
     session: bytes
     counts: Counts
+    before_waiting: Callable[[], None] | None = None
 
     def __init__(self, channel: Channel, *, dealer: bool | int | None) -> None:
         self._place(channel.rank, channel.size, dealer)
@@ -251,6 +254,8 @@ class Party:
         """
         if not self._over:
             try:
+                if self.before_waiting is not None:
+                    self.before_waiting()
                 self.channel.close()
             except JointfitError as error:
                 self._fail_on(error)
@@ -283,6 +288,8 @@ class Party:
         if self._over:
             raise self._ended(label.decode())
         link = self._link(to)
+        if kind != FrameType.STREAM and self.before_waiting is not None:
+            self.before_waiting()
         header = Header(kind, link.sent, view.nbytes, self.session, digest, label)
         self.channel.send(to, header.pack(), view)
         link.sent += 1
@@ -336,6 +343,8 @@ class Party:
 
     def _header(self, source: int, label: str, size: int | None) -> Header:
         """The next header of a rank, checked but for its digest; credits are taken note of on the way."""
+        if self.before_waiting is not None:
+            self.before_waiting()
         while (header := self._any_header(source, label, size)).type == FrameType.CREDIT:
             if self.role is not Role.DEALER or header.length:
                 raise WireError(f"unexpected credit from rank {source} for '{label}'", rank=source)

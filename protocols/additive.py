@@ -61,6 +61,9 @@ class Additive(Steps, Protocol):
         self._seeds: Seeds | None = None if planning else exchange_seeds(party)
         self.correlations = Correlations(party, self._streams())
         self.scheduler = Scheduler(self._exchange)
+        if party.role is Role.DEALER:
+            # The last party may be waiting for correlations while the dealer waits for the last party.
+            party.before_waiting = self.correlations.flush
 
     def _streams(self) -> list[Any]:
         if self._seeds is None:
@@ -120,7 +123,7 @@ class Additive(Steps, Protocol):
 
     def constant(self, value: Tensor, bits: int) -> Share:
         is_bit = value.dtype == torch.bool
-        value = value.to(torch.uint8 if is_bit else torch.int64)
+        value = value.to(torch.uint8 if is_bit else torch.int64, copy=True)
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
         public = torch.empty_like(value, device="meta") if self.virtual else value
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
@@ -182,12 +185,13 @@ class Additive(Steps, Protocol):
                 f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}"
             )
         else:
-            out.data = part
+            out.data = part.clone()
         out.ready = True
         return out
 
     def close(self) -> None:
-        """Forget the seeds. Nothing can be shared or opened afterwards."""
+        """Forget the seeds and generators. Nothing can be shared or opened afterwards."""
+        self.correlations.close()
         if self._seeds is not None:
             self._seeds.erase()
 
@@ -271,7 +275,8 @@ class Additive(Steps, Protocol):
 
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
-        public = torch.empty_like(value, device="meta") if self.virtual else value
+        self.note(op.name.encode())
+        public = torch.empty_like(value, device="meta") if self.virtual else value.clone()
         return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
 
     def _number(self, x: Share) -> Share:

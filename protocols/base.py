@@ -29,7 +29,7 @@ Structural = Callable[[Tensor], Tensor]
 class Bilinear:
     """A product: ``apply(a, b)`` is linear in each operand and runs on int64, float64 and meta tensors.
 
-    ``name`` labels the correlation and the message, so it must tell apart products with different constants.
+    ``name`` goes into the digest that ranks compare, so it must tell apart products with different constants.
     """
 
     name: str
@@ -85,8 +85,8 @@ class Protocol(abc.ABC):
     is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
     planner included, calls the same methods in the same order with the same public arguments.
 
-    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product must stay below 2^20:
-    it carries up to 42 bits until it is rescaled.
+    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product, and what is added
+    to one, must stay below 2^20: it carries up to 42 bits until it is rescaled.
     """
 
     name: ClassVar[str]

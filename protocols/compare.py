@@ -77,6 +77,8 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     in two rounds at 63 bits.
     """
     n = mask.share.numel()
+    if not n:
+        return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8), torch.uint8)
     table = tables(p, mask, bits, signed=signed).share
     count = table.shape[0]
     rows = public.numel() // n
@@ -117,6 +119,7 @@ def at_least(p: Additive, x: AdditiveShare, thresholds: Sequence[int]) -> Share:
 def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Share:
     """Bits x - t < 0, with a leading axis for the thresholds; x < 0 without one for None."""
     shape = x.shape if thresholds is None else torch.Size([len(thresholds), *x.shape])
+    p.note(f"signs {thresholds}".encode())
 
     def step() -> Generator[Any, None, Tensor]:
         form = yield from p.masked(x)

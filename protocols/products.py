@@ -84,6 +84,7 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
     x, y = operands(p, x, y)
     a, b = cast("AdditiveShare", x), cast("AdditiveShare", y)
     shape = op.shape(x.shape, y.shape)
+    p.note(op.name.encode())
 
     def step() -> Generator[Any, None, Tensor]:
         yield from p.value(a)
@@ -159,6 +160,7 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | 
         {rank: message for rank in receivers if rank != party.rank},
         dict.fromkeys(party.peers, size) if mine else {},
         "reveal",
+        context=p.correlations.program,
     )
     if not mine:
         return None

@@ -15,8 +15,8 @@ from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, elementwise
 from protocols.functions import ScaledFunction, interval_function, scaled_function
-from protocols.ring import low_bits, shift_right
-from protocols.truncate import EXTRA, HIGHEST, narrow, operand, rescale
+from protocols.ring import WORD, low_bits, shift_right
+from protocols.truncate import HIGHEST, narrow, operand, rescale
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -132,6 +132,8 @@ def exp(p: Additive, x: Share) -> Share:
     24.75 bytes, 4 rounds. Offline 512 bytes (256 if nonpositive) and the comparisons. Security: masked openings only.
     """
     x = operand(p, x)
+    if x.bits + BASE_BITS + 6 > WORD:
+        x = rescale(p, x, p.bits)
     if "exp" in x.facts:
         return cast(Share, x.facts["exp"])
     own = cast("AdditiveShare", x)
@@ -201,16 +203,20 @@ def _exp2(fraction: Tensor) -> Tensor:
     return value
 
 
+WIDE = 12
+"""Surplus bits of a precise value up to which its range is that of other values."""
+
 # ---- normalisation -------------------------------------------------------------------------------------------------
 
 
 def scaled(p: Additive, x: Share, function: str) -> Share:
     """reciprocal, sqrt, rsqrt or log of x > 0.
 
-    Domain: x from one unit (2^-bits) to 2^(62 - 2 bits) (2^22 at 20 bits). Below (negative numbers too) the value
-    at one unit is returned, 0 for sqrt; above, the value at the upper end. Error: 1e-5 relative
-    plus 3e-5 at most; x itself is only known to one unit, which is what limits small x. x with the fact "precision"
-    may carry up to 2 * bits fraction bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
+    Domain at 20 bits: x from one unit to 2^22; below (negative numbers too) the value at one unit is returned, 0 for
+    sqrt; from 2^24 on the value there. In general from the larger of one unit and 2^(2 bits - 58) (reciprocal; at 24
+    bits that is 2^-10), resp. its square (rsqrt). Error at 20 bits: 1e-5 relative plus 3e-5 at most; x itself is only
+    known to one unit, which is what limits small x. x with the fact "precision" may carry up to 2 * bits fraction
+    bits, except for reciprocal; its upper end is then 2^(54 - x.bits).
     Method: comparisons with all powers of 4 from one opening give the region of x; x times a power of 4 is
     z in [1/4, 1); a Fourier series of the phase of z; the result is scaled back by the region's bits.
     Cost (20 bits): 8 bytes an element unless x is open, 23 * 35 bits, 4 for the phase, 6 to rescale, and 8 where the
@@ -219,13 +225,13 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     spec = scaled_function(function)
     p.note(function.encode())
     x = operand(p, x)
-    if function == "reciprocal" and x.bits > p.bits + EXTRA:
+    if function == "reciprocal" and x.bits > p.bits + WIDE:
         x = rescale(p, x, p.bits)
     key = ("scaled", function)
     if key in x.facts:
         return cast(Share, x.facts[key])
     own = cast("AdditiveShare", x)
-    highest = 62 - p.bits if x.bits <= p.bits + EXTRA else 54
+    highest = 62 - p.bits if x.bits <= p.bits + WIDE else 54
     places = list(range(x.bits % 2, highest + 3, 2))  # thresholds 2^place; the last one saturates
     top = places[-1]
     edges = "edges"
@@ -254,9 +260,13 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
 def _tables(p: Additive, spec: ScaledFunction, powers: list[float], bits: int) -> tuple[int, list[float], list[float]]:
     """Return fraction bits of the factors, factors and offsets by region; offsets include the two regions outside."""
     factors = [spec.factor(k) for k in powers]
-    ends = [float(spec.exact(torch.tensor(v, dtype=torch.float64))) for v in (2.0**-bits, 4.0 ** powers[-1])]
+    most = 2.0 ** (58 - 2 * p.bits)
+    first = next(place for place, factor in enumerate(factors) if factor <= most)
+    start = max(2.0**-bits, 4.0 ** (powers[first] - 1))
+    ends = [float(spec.exact(torch.tensor(v, dtype=torch.float64))) for v in (start, 4.0 ** powers[-1])]
     low = ends[0] if spec.saturates else 0.0
-    offsets = [low, *(spec.offset(k) for k in powers), ends[1]]
+    factors = [0.0] * first + factors[first:]
+    offsets = [low] * (first + 1) + [*(spec.offset(k) for k in powers[first:]), ends[1]]
     largest = max(abs(f) for f in factors) * 4.0
     room = HIGHEST - p.bits - math.ceil(math.log2(largest))
     return min(p.bits, room), factors, offsets

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SURPLUS = 2
 """An operand may carry this many bits above the session's; the range of a product shrinks by as much."""
 
-EXTRA = 12
-"""A product by a public constant may carry this many bits above twice the session's: its value is small."""
+LONGEST_CUT = 62
+"""Binary places that one rescaling can cut off."""
 
 HIGHEST = 60
 """No share carries more fraction bits than this; public constants give up low bits instead."""
@@ -43,9 +43,12 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
         return x
     if x.bits < bits:
         return p.lift(x, bits)
+    if x.bits - bits > LONGEST_CUT:
+        x = rescale(p, x, x.bits - LONGEST_CUT, faithful=faithful)
     key = ("rescaled", bits, faithful)
     if key not in x.facts:
         own = cast("AdditiveShare", x)
+        p.note(f"rescale {x.bits} {bits} {faithful}".encode())
         x.facts[key] = p.make(x.shape, bits, _cut(p, own, x.bits - bits, faithful=faithful))
     return cast(Share, x.facts[key])
 
@@ -151,7 +154,7 @@ def align(p: Additive, *shares: Share) -> list[Share]:
 
 def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:
     """x and a public factor whose product stays within the fraction bits that a share may have."""
-    if x.bits + bits > 2 * p.bits + EXTRA:
+    if x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS:
         x = operand(p, x)
     excess = x.bits + bits - HIGHEST
     if excess > 0:
@@ -166,12 +169,14 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
     session's bits, off by at most one unit. Otherwise x is rescaled first.
     """
     places = x.bits + bits - p.bits
-    pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + EXTRA and not x.facts.get("precision")
-    if pending and not value.dim() and places < WORD - 1 and abs(int(value)) < 1 << 31:
+    pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
+    if pending and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
         factor = int(value)
+        p.note(f"scale {factor} {places}".encode())
         out = p.make(x.shape, p.bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
         return out if factor >= 0 else p.negate(out)
     x, value, bits = fit(p, x, value, bits)
+    value = value.clone()  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
     shape = broadcast(x.shape, value.shape)
     out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)

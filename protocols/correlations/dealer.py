@@ -22,7 +22,7 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
-from parties import DisagreementError, Party, Role, WireError
+from parties import ConfigurationError, DisagreementError, Party, Role, WireError
 from parties.prg import Generator
 from protocols.form import Mask
 from protocols.ring import as_bytes, fill
@@ -81,10 +81,15 @@ class Correlations:
         self._buffer = memoryview(b"")
         self.offline_bytes = 0
 
-    @property
-    def planning(self) -> bool:
-        """Whether this rank only counts."""
-        return not self._streams
+        self.planning = not self._streams
+        self._closed = False
+
+    def close(self) -> None:
+        """Forget all generators and what is waiting; every later call raises."""
+        self._closed = True
+        self._streams.clear()
+        self._waiting.clear()
+        self._buffer = memoryview(b"")
 
     # ---- what protocol steps ask for ---------------------------------------------------------------------------
 
@@ -105,7 +110,8 @@ class Correlations:
         """
         self.offline_bytes += sum(output.bytes for output in outputs)
         self.note(f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}".encode())
-        self._mark = self._program.digest()
+        if any(output.bytes for output in outputs):
+            self._mark = self._program.digest()
         if self.planning:
             return [Mask(_meta(output), None) for output in outputs]
         if not self._is_dealer:
@@ -125,7 +131,9 @@ class Correlations:
     # ---- the roles ---------------------------------------------------------------------------------------------
 
     def note(self, what: bytes) -> None:
-        """Take something into the digest of the program."""
+        """Take something into the digest of the program. Raises ConfigurationError if the session is over."""
+        if self._closed:
+            raise ConfigurationError("the session is over: nothing can be shared, computed or opened any more")
         self._program.update(len(what).to_bytes(8, "big") + what)
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from parties import DisagreementError, Role, simulate
+from parties import ConfigurationError, DisagreementError, Role, simulate
 from protocols import Additive, compare, make, ring
 from protocols.correlations.dealer import CHECK
 from protocols.form import Mask
@@ -314,3 +314,108 @@ def test_a_factor_takes_part_in_a_pending_rescaling(factor, bits):
         assert max(abs(g - e) for g, e in zip(got.tolist(), exact, strict=True)) <= 1 + 1e-9 * max(map(abs, exact))
     else:
         assert bits in {13, 43}
+
+
+def shared(p, party, values, bits=20):
+    value = torch.round(torch.tensor(values, dtype=torch.float64) * 2**bits).long()
+    return p.share(value if party.rank == 0 else None, value.shape, bits, 0)
+
+
+def real(p, x):
+    value = p.reveal(x)
+    return None if value is None else (value.double() / 2.0**x.bits).tolist()
+
+
+def outcome(program, parties=2):
+    return simulate(parties + 1, program)[0]
+
+
+def test_empty_tensors_in_a_round_with_others():
+    def program(party):
+        p = Additive(party)
+        x, empty = shared(p, party, [1.0, 2.0]), shared(p, party, [])
+        y, z = p.multiply(x, x), p.multiply(empty, empty)
+        return real(p, y), real(p, z), real(p, p.rescale(empty, 10, faithful=True))
+
+    assert outcome(program) == ([1.0, 4.0], [], [])
+
+
+def test_the_dealer_sends_before_it_waits():
+    """A product of opened values needs no round: the last party waits for the dealer while the dealer waits for it."""
+
+    def program(party):
+        p = Additive(party)
+        x = shared(p, party, [1.0, 2.0])
+        p.settle(p.multiply(x, x))
+        p.multiply(x, p.structural(x, lambda t: t.flip(0)))
+        party.agree("a step of the setup", b"same")
+        p.multiply(x, p.structural(x, lambda t: t.flip(0)))
+        party.close()
+        p.close()
+        return True
+
+    assert all(simulate(3, program, deadline=20))
+
+
+def test_a_closed_protocol_computes_nothing():
+    def program(party):
+        p = Additive(party)
+        x = shared(p, party, [1.0])
+        p.settle(p.multiply(x, x))
+        party.agree("all have settled", b"")
+        p.close()
+        with pytest.raises(ConfigurationError, match="over"):
+            p.multiply(x, p.add(x, x))
+
+    simulate(3, program)
+
+
+@pytest.mark.parametrize("bits", [16, 20, 24])
+def test_reciprocal_over_its_domain(bits):
+    values = [0.001, 0.3, 3.0, 100.0, 300.0, 1000.0, 2000.0, 5000.0, 10000.0, 16000.0]
+
+    def program(party):
+        p = Additive(party, bits=bits)
+        return real(p, p.scaled(shared(p, party, values, bits), "reciprocal"))
+
+    for got, v in zip(outcome(program), values, strict=True):
+        known = max(round(v * 2**bits), 1) / 2**bits
+        assert abs(got - 1 / known) < 2.0 ** (1 - bits) + 2e-5 / known
+
+
+def test_values_of_higher_precision():
+    def program(party):
+        p = Additive(party)
+        x = shared(p, party, [1.0, -2.0, 3.0, -0.5], 40)
+        large = shared(p, party, [300.0, 1000.0, 0.25], 32)
+        x.facts["precision"] = large.facts["precision"] = True
+        return real(p, p.exp(x)), real(p, p.scaled(large, "reciprocal"))
+
+    exp, reciprocal = outcome(program)
+    assert exp == pytest.approx([2.718282, 0.135335, 20.085537, 0.606531], abs=1e-4)
+    assert reciprocal == pytest.approx([1 / 300, 1 / 1000, 4.0], abs=3e-5)
+
+
+def test_products_by_constants_keep_their_range():
+    def program(party):
+        p = Additive(party)
+        y = p.multiply(shared(p, party, [60.0, 1000.0]), shared(p, party, [60.0, 1000.0]))
+        whole = torch.tensor([3072, 3072])
+        return real(p, p.scale(y, torch.tensor(3072), 12)), real(p, p.scale(y, whole, 12)), real(p, p.shift(y, -65))
+
+    one, other, tiny = outcome(program)
+    assert one == pytest.approx([2700.0, 750000.0], abs=1e-5)
+    assert other == pytest.approx([2700.0, 750000.0], abs=1e-5)
+    assert tiny == pytest.approx([0.0, 0.0], abs=2.0**-19)
+
+
+def test_public_operands_may_be_written_to_afterwards():
+    def program(party):
+        p = Additive(party)
+        x, v, c = shared(p, party, [3.0, 5.0]), torch.tensor([2, 4]), torch.tensor([7, 9])
+        y, constant = p.scale(x, v, 0), p.constant(c, 0)
+        v.zero_()
+        c.zero_()
+        return real(p, p.multiply(y, y)), real(p, p.multiply(x, constant))
+
+    assert outcome(program) == ([36.0, 400.0], [21.0, 45.0])
