@@ -16,7 +16,7 @@ from experiments.peers.shapes import ROWS
 
 INSTALL = """\
 CrypTen cannot be imported ({why}); jointfit runs alone. To install it, in an environment of its own beside torch:
-  pip install torch numpy scipy pandas omegaconf pyyaml onnx && pip install --no-deps 'crypten==0.4.1'
+  pip install torch numpy omegaconf pyyaml onnx && pip install --no-deps 'crypten==0.4.1'
 and give its interpreter as --peer-python."""
 
 
