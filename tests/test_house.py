@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,11 @@ def test_the_cost_table_is_the_declared_one():
 def test_nothing_reads_outside_the_project():
     for path in [*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "launch_scripts").iterdir()]:
         assert "../" + "shared" not in path.read_text("utf-8"), path
+
+
+def test_data_files_are_packaged():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["package-data"]["*"]
+    for package in ORDER[:3]:
+        for path in (ROOT / package).rglob("*"):
+            if path.is_file() and path.suffix not in {".py", ".pyc"}:
+                assert path.name in declared, f"{path} would be missing from an installed package"
