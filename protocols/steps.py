@@ -19,7 +19,10 @@ from protocols.schedule import Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
 
 VIEW_RATIO = 8
-"""A view of an intermediate value that is this many times smaller is opened by itself; an input always as a whole."""
+"""A view of an intermediate value that is this many times smaller is opened by itself; an input as a whole."""
+
+KEEP_LIMIT = 1 << 25
+"""Elements (256 MiB) up to which an input is opened as a whole when the first of its rows is used."""
 
 
 class Steps:
@@ -97,7 +100,7 @@ class Steps:
             root = x.known()
             if root is None:
                 root = x.root()
-                if not root.keep and root.numel > VIEW_RATIO * x.numel:
+                if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
                     root = x
                 yield from self.value(root)
                 mask = self.correlations.mask(root.shape)

@@ -419,3 +419,18 @@ def test_public_operands_may_be_written_to_afterwards():
         return real(p, p.multiply(y, y)), real(p, p.multiply(x, constant))
 
     assert outcome(program) == ([36.0, 400.0], [21.0, 45.0])
+
+
+def test_rows_of_a_very_large_input_are_opened_by_themselves(monkeypatch):
+    monkeypatch.setattr("protocols.steps.KEEP_LIMIT", 100)
+
+    def program(party):
+        p = Additive(party)
+        x = shared(p, party, [float(v) for v in range(200)])
+        rows = p.structural(x, lambda t: t[:50])
+        p.settle(p.multiply(rows, rows))
+        return party.counts.total("online").bytes_sent, real(p, p.multiply(rows, rows))
+
+    sent, squares = outcome(program)
+    assert sent == 8 * 50
+    assert squares == [float(v * v) for v in range(50)]
