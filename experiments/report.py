@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+import mpc
 from experiments.training import Outcome
 
 
@@ -22,6 +23,22 @@ def options(description: str, epochs: int, batch: int) -> argparse.ArgumentParse
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for pictures (out)")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     return parser
+
+
+def start(
+    program: Callable[[mpc.Session, argparse.Namespace], object],
+    options: argparse.Namespace,
+    *,
+    own: Sequence[str] = (),
+    **parameters: object,
+) -> None:
+    """Run a program on the ranks that mpirun or jointfit started; they agree on ``parameters`` and on the options.
+
+    ``own`` names options that may differ between ranks, beside where results go.
+    """
+    common = {name: value for name, value in vars(options).items() if name not in ("json", "out", *own)}
+    with mpc.session(parameters=common | parameters) as session:
+        program(session, options)
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -21,7 +21,7 @@ from protocols.additive_share import AdditiveShare, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask
-from protocols.ring import broadcast, uniform
+from protocols.ring import broadcast, outline, uniform
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
 from protocols.wire import open_all, to_bytes
@@ -102,7 +102,7 @@ class Additive(Steps, Protocol):
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
         out.keep = out.ready = True
         if self.virtual or self._seeds is None:
-            out.data = torch.empty(shape, dtype=torch.uint8 if is_bit else torch.int64, device="meta")
+            out.data = outline(shape, out.dtype)
             return out
         rank = self.party.rank
         if rank != owner:
@@ -125,7 +125,7 @@ class Additive(Steps, Protocol):
         is_bit = value.dtype == torch.bool
         value = value.to(torch.uint8 if is_bit else torch.int64, copy=True)
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
-        public = torch.empty_like(value, device="meta") if self.virtual else value
+        public = outline(value.shape, value.dtype) if self.virtual else value
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
         out.ready = True
         if not is_bit:
@@ -166,9 +166,7 @@ class Additive(Steps, Protocol):
     def settle(self, *shares: Share) -> None:
         for x in shares:
             own = _own(x)
-            if own.start is not None:
-                start, own.start = own.start, None
-                start()
+            own.begin()
             self.scheduler.settle(own)  # type: ignore[arg-type]
         self.correlations.flush()
 
@@ -179,7 +177,7 @@ class Additive(Steps, Protocol):
     def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
         out = AdditiveShare(torch.Size(shape), bits)
         if self.virtual:
-            out.data = torch.empty(shape, dtype=torch.int64, device="meta")
+            out.data = outline(shape)
         elif part is None or tuple(part.shape) != tuple(shape):
             raise ConfigurationError(
                 f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}"
@@ -221,7 +219,7 @@ class Additive(Steps, Protocol):
             x = self.lift(x, bits)
         value = value << (x.bits - bits)
         own = _own(x)
-        shift = torch.empty_like(value, device="meta") if self.virtual else value
+        shift = outline(value.shape) if self.virtual else value
         zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
         shape = broadcast(x.shape, value.shape)
         out = self.local([own], x.bits, lambda part: part + zero.to(part.device), shape=shape)
@@ -263,20 +261,20 @@ class Additive(Steps, Protocol):
         numbers = truncate.align(self, *(self._number(x) for x in shares))
         own = [_own(x) for x in numbers]
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
-        if all(x.clean is not None and x.clean.clean for x in own):
+        if all(x.clean is not None for x in own):
             out.clean = products.join_forms([cast(Form, x.clean) for x in own], move)
         return out
 
     def linear(self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None) -> Share:
         own = _own(self._number(x))
         out = self.local([own], own.bits, function, shape=shape)
-        out.origin = derived(own, lambda form: products.linear_form(form, function), whole=False)
+        out.origin = derived(own, lambda form: form.structural(function), whole=False)
         return out
 
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
         self.note(op.name.encode())
-        public = torch.empty_like(value, device="meta") if self.virtual else value.clone()
+        public = outline(value.shape) if self.virtual else value.clone()
         return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
 
     def _number(self, x: Share) -> Share:

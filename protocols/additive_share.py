@@ -74,6 +74,17 @@ class AdditiveShare(Share):
             raise RuntimeError(f"{self!r} has no value yet: a protocol step did not wait for it")
         return self.data
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of parts."""
+        return torch.uint8 if self.is_bit else torch.int64
+
+    def begin(self) -> None:
+        """Start the computation of a share that waited for being used."""
+        if self.start is not None:
+            start, self.start = self.start, None
+            start()
+
     def known(self) -> AdditiveShare | None:
         """Return the nearest ancestor (or self) whose masked form is known or on its way, if there is one."""
         share: AdditiveShare | None = self

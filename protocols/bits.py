@@ -49,7 +49,7 @@ def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
     def step() -> Generator[Any, None, Tensor]:
         yield from p.value(b)
         yield from p.value(c)
-        p.scheduler.start(_prefetch(p, c), lambda _: None)
+        p.ahead(p.masked_bit(c))
         left = yield from p.masked_bit(b)
         right = yield from p.masked_bit(c)
         packed = Output(((shape.numel() + 7) // 8,), torch.uint8)
@@ -60,10 +60,6 @@ def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
         return p.part(shape, lambda: (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed, torch.uint8)
 
     return p.make(shape, 0, step(), is_bit=True)
-
-
-def _prefetch(p: Additive, b: AdditiveShare) -> Generator[Any, None, None]:
-    yield from p.masked_bit(b)
 
 
 def integer(p: Additive, b: AdditiveShare) -> Share:

@@ -13,10 +13,17 @@ from typing import Any
 
 from torch import Tensor
 
+from protocols.ring import broadcast, outline
+
 
 def elementwise(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Return function(x), which has the shape and type of x; a meta tensor as it is, since its values do not matter."""
     return x if x.is_meta else function(x)
+
+
+def combined(x: Tensor, y: Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Return function(x, y), an elementwise function with broadcasting; a meta tensor of its shape where x is one."""
+    return outline(broadcast(x.shape, y.shape), x.dtype) if x.is_meta else function(x, y)
 
 
 @dataclass
@@ -60,7 +67,7 @@ class Form:
         return self.terms[0][1]
 
     def structural(self, move: Callable[[Tensor], Tensor]) -> Form:
-        """Move the elements of x."""
+        """Move the elements of x; of a clean form, also apply any linear map."""
         return Form(
             move(self.public),
             [(factor if isinstance(factor, int) else move(factor), mask.map(move)) for factor, mask in self.terms],

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
+from protocols.ring import outline
 from protocols.schedule import Awaitable
 
 if TYPE_CHECKING:
@@ -66,12 +67,10 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
     (dealt,) = p.correlations.deal([mask], [Output((len(products), *inputs.shape[1:]), torch.uint8)], multiply)
     yield opening
     if p.virtual:
-        return torch.empty((len(terms), *inputs.shape[1:]), dtype=torch.uint8, device="meta")
+        return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
     one = torch.full_like(public[:1], 255)
-    bank = torch.cat(
-        [torch.zeros_like(one), one if p.first or p.virtual else torch.zeros_like(one), mask.share, dealt.share]
-    )
+    bank = torch.cat([torch.zeros_like(one), one if p.first else torch.zeros_like(one), mask.share, dealt.share])
     known = torch.cat([public, one])[chosen]
     weight = torch.full_like(known[:, :1], 255)
     for i in range(FAN):

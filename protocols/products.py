@@ -11,7 +11,7 @@ from torch import Tensor
 from parties import DryParty, Role
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, Mask
+from protocols.form import Form, Mask, combined
 from protocols.ring import as_bytes, broadcast
 from protocols.truncate import operands
 
@@ -39,7 +39,8 @@ def multiply(p: Additive, x: Share, y: Share) -> Share:
 def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
     yield from p.value(x)
     yield from p.value(y)
-    queue_both(p, x, y)
+    if y.clean is None and y.form is None and y is not x:
+        p.ahead(p.masked(y))
     left = yield from p.any_form(x)
     right = yield from p.any_form(y)
     dealt = [[_mask_product(p, mask, other) for _, other in right.terms] for _, mask in left.terms]
@@ -50,9 +51,7 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
         for (factor, mask), row in zip(left.terms, dealt, strict=True):
             term = mask.share * right.public
             for (other, _), crossed in zip(right.terms, row, strict=True):
-                term = (
-                    term.add_(crossed.share) if isinstance(other, int) and other == 1 else term + crossed.share * other
-                )
+                term = term + crossed.share * other
             total = total - term if isinstance(factor, int) and factor == -1 else total + term * factor
         return total.expand(shape) if total.shape != shape else total
 
@@ -63,16 +62,6 @@ def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:
     shape = tuple(broadcast(m.share.shape, o.share.shape))
     (dealt,) = p.correlations.deal([m, o], [Output(shape)], lambda a, b: [a * b])
     return dealt
-
-
-def queue_both(p: Additive, x: AdditiveShare, y: AdditiveShare) -> None:
-    """Have y opened in the same round as x, if it will be."""
-    if y.clean is None and y.form is None and y is not x:
-        p.scheduler.start(_prefetch(p, y), lambda _: None)
-
-
-def _prefetch(p: Additive, x: AdditiveShare) -> Generator[Any, None, None]:
-    yield from p.masked(x)
 
 
 def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
@@ -90,7 +79,7 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
         yield from p.value(a)
         yield from p.value(b)
         if b.clean is None and b is not a:
-            p.scheduler.start(_prefetch(p, b), lambda _: None)
+            p.ahead(p.masked(b))
         left = yield from p.masked(a)
         right = yield from p.masked(b)
         (dealt,) = p.correlations.deal(
@@ -115,28 +104,18 @@ def combine_masks(masks: Sequence[Mask], function: Callable[..., Tensor]) -> Mas
 
 
 def add_forms(x: Form, y: Form) -> Form:
-    """Return the clean form of a sum."""
-    public = _sum(x.public, y.public)
-    if not (x.clean and y.clean):
-        return Form(public, [*x.terms, *y.terms])
-    return Form(public, [(-1, combine_masks([x.mask, y.mask], _sum))])
+    """Return the clean form of a sum of two values in clean form."""
 
+    def plus(a: Tensor, b: Tensor) -> Tensor:
+        return combined(a, b, torch.add)
 
-def _sum(a: Tensor, b: Tensor) -> Tensor:
-    if a.is_meta:
-        return torch.empty(broadcast(a.shape, b.shape), dtype=a.dtype, device="meta")
-    return a + b
+    return Form(plus(x.public, y.public), [(-1, combine_masks([x.mask, y.mask], plus))])
 
 
 def join_forms(forms: Sequence[Form], move: Callable[[list[Tensor]], Tensor]) -> Form:
     """Return the clean form of joined values."""
     mask = combine_masks([form.mask for form in forms], lambda *parts: move(list(parts)))
     return Form(move([form.public for form in forms]), [(-1, mask)])
-
-
-def linear_form(form: Form, function: Callable[[Tensor], Tensor]) -> Form:
-    """Return the clean form of a linear map of the value."""
-    return Form(function(form.public), [(q, mask.map(function)) for q, mask in form.terms])
 
 
 # ---- reveal --------------------------------------------------------------------------------------------------------
@@ -147,7 +126,6 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | 
     size = x.numel * (1 if x.is_bit else 8)
     party = p.party
     if p.virtual:
-        p.correlations.flush()
         if isinstance(party, DryParty) and party.role is Role.COMPUTING:
             outgoing = {rank: size for rank in receivers if rank != party.rank}
             incoming = dict.fromkeys(party.peers, size) if party.rank in receivers else {}

@@ -45,6 +45,11 @@ def uniform(shape: Sequence[int], source: ByteSource) -> Tensor:
     return fill(torch.empty(tuple(shape), dtype=torch.int64), source)
 
 
+def outline(shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Tensor:
+    """Return a meta tensor: a shape and a type without values, what the dealer and the planner hold of a share."""
+    return torch.empty(tuple(shape), dtype=dtype, device="meta")
+
+
 def broadcast(*shapes: Sequence[int]) -> torch.Size:
     """Return the shape that shapes broadcast to."""
     return cast("torch.Size", cast("Any", torch).broadcast_shapes(*shapes))

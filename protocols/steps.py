@@ -15,6 +15,7 @@ from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask
+from protocols.ring import outline
 from protocols.schedule import Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
 
@@ -41,7 +42,11 @@ class Steps:
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
-        return torch.empty(tuple(shape), dtype=dtype, device="meta") if self.virtual else compute()
+        return outline(shape, dtype) if self.virtual else compute()
+
+    def ahead(self, step: Step) -> None:
+        """Run a step whose result is taken later, so that what it opens joins the round of what comes next."""
+        self.scheduler.start(step, lambda _: None)
 
     def add_public(self, part: Tensor, value: Tensor) -> Tensor:
         """Add a public value to a sharing: the first party does."""
@@ -83,9 +88,7 @@ class Steps:
 
     def value(self, x: AdditiveShare) -> Generator[Any, None, Tensor]:
         """Step: wait for the part of x."""
-        if x.start is not None:
-            start, x.start = x.start, None
-            start()
+        x.begin()
         if not x.ready:
             yield x
         return x.part
@@ -158,16 +161,14 @@ class Steps:
         """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out."""
         if self.virtual and shape is not None:
             size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
-            compute = lambda *_: torch.empty(size, dtype=dtype, device="meta")  # noqa: E731
+            compute = lambda *_: outline(size, dtype)  # noqa: E731
         if all(x.ready for x in inputs):
             data = compute(*(x.part for x in inputs))
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
             return out
         if shape is None:
-            shape = compute(
-                *(torch.empty(x.shape, dtype=torch.uint8 if x.is_bit else torch.int64, device="meta") for x in inputs)
-            ).shape
+            shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
 
         def step() -> Step:
             for x in inputs:

@@ -12,7 +12,7 @@ from protocols import compare
 from protocols.additive_share import Origin, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, Mask
+from protocols.form import Form, Mask, combined
 from protocols.ring import WORD, broadcast, low_bits, shift_right
 
 if TYPE_CHECKING:
@@ -189,9 +189,7 @@ def scaled_origin(x: AdditiveShare, value: Tensor) -> Origin | None:
 
     def derive(form: Form) -> Form:
         def times(t: Tensor) -> Tensor:
-            if t.is_meta:
-                return torch.empty(broadcast(t.shape, value.shape), dtype=t.dtype, device="meta")
-            return t * value
+            return combined(t, value, torch.mul)
 
         return Form(times(form.public), [(q, mask.map(times)) for q, mask in form.terms])
 

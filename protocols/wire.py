@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from parties import DryParty, Party, Role
-from protocols.ring import as_bytes
+from protocols.ring import as_bytes, outline
 from protocols.schedule import Opening
 
 _GATHER = 0x0102040810204080
@@ -22,7 +22,7 @@ def pack_bits(bits: Tensor) -> Tensor:
     """Pack uint8 zeros and ones (..., n) into bytes (..., ceil(n / 8)), the first bit lowest."""
     n = bits.shape[-1]
     if bits.is_meta:
-        return torch.empty((*bits.shape[:-1], (n + 7) // 8), dtype=torch.uint8, device="meta")
+        return outline((*bits.shape[:-1], (n + 7) // 8), torch.uint8)
     short = -n % 8
     if short:
         bits = torch.nn.functional.pad(bits, (0, short))
@@ -33,7 +33,7 @@ def pack_bits(bits: Tensor) -> Tensor:
 def unpack_bits(packed: Tensor, n: int) -> Tensor:
     """Undo `pack_bits`: bytes (..., ceil(n / 8)) to zeros and ones (..., n)."""
     if packed.is_meta:
-        return torch.empty((*packed.shape[:-1], n), dtype=torch.uint8, device="meta")
+        return outline((*packed.shape[:-1], n), torch.uint8)
     places = torch.arange(8, dtype=torch.uint8, device=packed.device)
     bits = (packed.unsqueeze(-1) >> places) & 1
     return bits.flatten(-2)[..., :n]
@@ -74,7 +74,7 @@ def open_all(party: Party, openings: Sequence[Opening], context: str = "") -> No
         if isinstance(party, DryParty) and party.role is Role.COMPUTING:
             party.exchange(dict.fromkeys(party.peers, size), dict.fromkeys(party.peers, size), _label(openings))
         for opening in openings:
-            opening.value = torch.empty(opening.part.shape, dtype=opening.part.dtype, device="meta")
+            opening.value = outline(opening.part.shape, opening.part.dtype)
         return
     message = torch.cat([to_bytes(opening.part, opening.width) for opening in openings])
     outgoing = as_bytes(message)

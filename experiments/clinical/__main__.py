@@ -76,13 +76,5 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> None:
-    """Run on the ranks that mpirun or jointfit started."""
-    options = parse()
-    parameters = {name: value for name, value in vars(options).items() if name not in ("json", "out")}
-    with mpc.session(parameters=parameters) as session:
-        program(session, options)
-
-
 if __name__ == "__main__":
-    main()
+    report.start(program, parse())

@@ -97,14 +97,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def main() -> None:
-    """Run on the ranks that mpirun or jointfit started."""
-    options = parse()
-    local = ("json", "out", "table")
-    parameters = {name: value for name, value in vars(options).items() if name not in local}
-    with mpc.session(parameters=parameters | {"own tables": options.table is not None}) as session:
-        program(session, options)
-
-
 if __name__ == "__main__":
-    main()
+    chosen = parse()
+    report.start(program, chosen, own=["table"], own_tables=chosen.table is not None)

@@ -25,7 +25,7 @@ from torch import Tensor
 from parties import ConfigurationError, DisagreementError, Party, Role, WireError
 from parties.prg import Generator
 from protocols.form import Mask
-from protocols.ring import as_bytes, fill
+from protocols.ring import as_bytes, fill, outline
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
@@ -61,10 +61,6 @@ def _expand(output: Output, stream: Generator) -> Tensor:
     return fill(torch.empty(output.shape, dtype=output.dtype), stream)
 
 
-def _meta(output: Output) -> Tensor:
-    return torch.empty(output.shape, dtype=output.dtype, device="meta")
-
-
 class Correlations:
     """The stream of correlations of one session, seen from one rank. Calls are made in the same order everywhere."""
 
@@ -98,10 +94,10 @@ class Correlations:
         output = Output(tuple(shape), dtype)
         self.note(f"mask {output.shape} {dtype}".encode())
         if self.planning:
-            return Mask(_meta(output), None)
+            return Mask(outline(output.shape, output.dtype), None)
         if not self._is_dealer:
             return Mask(_expand(output, self._streams[0]), None)
-        return Mask(_meta(output), self._combine(output, self._streams))
+        return Mask(outline(output.shape, output.dtype), self._combine(output, self._streams))
 
     def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> list[Mask]:
         """Share function(*masks): one value for each output.
@@ -113,7 +109,7 @@ class Correlations:
         if any(output.bytes for output in outputs):
             self._mark = self._program.digest()
         if self.planning:
-            return [Mask(_meta(output), None) for output in outputs]
+            return [Mask(outline(output.shape, output.dtype), None) for output in outputs]
         if not self._is_dealer:
             take = self._receive if self._is_last else self._own
             return [Mask(take(output), None) for output in outputs]
@@ -158,7 +154,7 @@ class Correlations:
             self._waiting_bytes += output.bytes
             if self._waiting_bytes >= FLUSH:
                 self.flush()
-        return Mask(_meta(output), value)
+        return Mask(outline(output.shape, output.dtype), value)
 
     def _own(self, output: Output) -> Tensor:
         return _expand(output, self._streams[0])
