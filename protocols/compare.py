@@ -1,8 +1,8 @@
 """Comparison with digit tables: a public value against a mask that the dealer knows.
 
 For an opened c = x + r, the sign of x = c - r is msb(c) xor msb(r) xor [c_low < r_low]. r_low is cut into digits of
-four bits. For each digit the dealer shares two tables of 16 bits: v < digit and v = digit for every v. The public
-digit of c picks an entry, locally. A tree of nodes, each of which joins up to four digits in one round, gives the
+four bits. For each digit the dealer shares a one-hot table of 16 bits, v = digit for every v. The public digit of c
+picks its entry, locally, and the parity of the entries above it, which is v < digit. A tree of nodes, each of which joins up to four digits in one round, gives the
 bit. Source: digit-wise comparison with multi-fan-in gates after Ohata and Nuida 2020; tables after ABY2.0/Turbospeedz
 style function-dependent masks. Security: semi-honest; all openings are masked by fresh uniform bits.
 """
@@ -36,19 +36,23 @@ def given(part: Tensor) -> Generator[Any, None, Tensor]:
 
 
 def digits(value: Tensor, count: int) -> Tensor:
-    """Return the low ``count`` four-bit digits of int64 (..., n): int32 (count, ..., n), least significant first."""
-    octets = value.contiguous().unsqueeze(-1).view(torch.uint8).movedim(-1, 0)
-    both = torch.stack([octets & 15, octets >> 4], 1).reshape(16, *value.shape)
-    return both[:count].to(torch.int32)
+    """Return the low ``count`` four-bit digits of int64 (..., n): int16 (count, ..., n), most significant first."""
+    pairs = (count + 1) // 2
+    octets = value.contiguous().unsqueeze(-1).view(torch.uint8)[..., :pairs].movedim(-1, 0).flip(0)
+    both = torch.empty((pairs, 2, *value.shape), dtype=torch.int16, device=value.device)
+    torch.bitwise_right_shift(octets, 4, out=both[:, 0])
+    torch.bitwise_and(octets, 15, out=both[:, 1])
+    return both.reshape(2 * pairs, *value.shape)[2 * pairs - count :]
 
 
 def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
-    """Return XOR-shared tables of the digits of the mask's low ``bits`` bits, for every v from 0 to 15.
+    """Return XOR-shared one-hot tables of the digits of the mask's low ``bits`` bits.
 
-    Type and shape: int32 (digits, n); bit v is v < digit, bit 16 + v is v = digit.
+    Type and shape: int16 (digits, n), most significant digit first; bit v is v = digit. Since one bit is set, v < digit
+    is the exclusive or of the bits above v, which each party takes by itself.
 
-    ``signed`` adds the mask's sign bit to every entry v < digit of the top digit, where it comes out of the tree
-    unchanged. Cost: 4 bytes a digit, offline, once for each mask.
+    ``signed`` puts the mask's sign bit into bit 15 of the top digit, which is shorter than four bits: it is added to
+    every v < digit there, and comes out of the tree unchanged. Cost: 2 bytes a digit, offline, once for each mask.
     """
     key = ("tables", bits, signed)
     if key not in mask.facts:
@@ -59,13 +63,13 @@ def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
             word = r.reshape(-1)
             places = digits(word, count)
             top = bits - DIGIT * (count - 1)
-            places[-1] &= (1 << top) - 1
-            less = (1 << places) - 1
+            places[0] &= (1 << top) - 1
+            table = torch.bitwise_left_shift(1, places)
             if signed:
-                less[-1] ^= (shift_right(word, 63) * 0xFFFF).to(torch.int32)
-            return [less | ((1 << places) << 16)]
+                table[0] |= (word >> 63 << 15).to(torch.int16)
+            return [table]
 
-        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape, torch.int32)], build)
+        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape, torch.int16)], build)
     return cast(Mask, mask.facts[key])
 
 
@@ -86,20 +90,30 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     def pick() -> Tensor:
         place = digits(public.reshape(rows, n), count)
         if bits % DIGIT:
-            place[-1] &= (1 << bits % DIGIT) - 1
-        entry = (table.unsqueeze(1) >> place).flip(0)
-        return torch.stack([pack_bits((entry & 1).to(torch.uint8)), pack_bits(((entry >> 16) & 1).to(torch.uint8))])
+            place[0] &= (1 << bits % DIGIT) - 1
+        entries = table.unsqueeze(1)
+        return torch.stack([pack_bits(_above(entries, place)), pack_bits(((entries >> place) & 1).to(torch.uint8))])
 
     less, equal = p.part((2, count, rows, (n + 7) // 8), pick, torch.uint8)
     result = yield from join_digits(p, less, equal)
     return unpack_bits(result, n).reshape(public.shape)
 
 
+def _above(table: Tensor, place: Tensor) -> Tensor:
+    """Parity of the bits above ``place``: uint8 zeros and ones."""
+    bits = torch.bitwise_left_shift(-2, place).bitwise_and_(table)
+    folded = (bits ^ (bits >> 8)).to(torch.uint8)
+    folded ^= folded >> 4
+    folded ^= folded >> 2
+    folded ^= folded >> 1
+    return folded.bitwise_and_(1)
+
+
 def negative(p: Additive, x: AdditiveShare) -> Share:
     """Bit x < 0.
 
     Domain: |x| * 2^bits < 2^63, all of the ring. Exact. Cost: 8 bytes an element unless x is open already, and 34
-    bits; three rounds (two if open). Offline 76.5 bytes. The arithmetic form costs one more bit and round.
+    bits; three rounds (two if open). Offline 44.875 bytes. The arithmetic form costs one more bit and round.
     """
     if "negative" not in x.facts:
         bit = signs(p, x, None)
@@ -110,7 +124,7 @@ def negative(p: Additive, x: AdditiveShare) -> Share:
 def at_least(p: Additive, x: AdditiveShare, thresholds: Sequence[int]) -> Share:
     """Bits x >= t for public ring values t, from one opening: shape (len(thresholds), *x.shape).
 
-    Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 64 bytes, and 12.5
+    Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 32 bytes, and 12.875
     for each threshold.
     """
     return p.invert(signs(p, x, thresholds))
@@ -147,13 +161,13 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
             return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8), torch.uint8)
 
         def build(r: Tensor) -> list[Tensor]:
-            return [(1 << digits(r.reshape(-1), 16)).to(torch.int16)]
+            return [torch.bitwise_left_shift(1, digits(r.reshape(-1), 16))]
 
         (table,) = p.correlations.deal([form.mask], [Output((16, n), torch.int16)], build)
 
         def pick() -> Tensor:
             place = digits(form.public.reshape(1, n), 16)[:, 0]
-            return pack_bits(((table.share.to(torch.int32) >> place) & 1).to(torch.uint8))
+            return pack_bits(((table.share >> place) & 1).to(torch.uint8))
 
         equal = p.part((16, (n + 7) // 8), pick, torch.uint8)
         result = yield from join_equal(p, equal.unsqueeze(1))

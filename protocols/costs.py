@@ -31,7 +31,7 @@ def packed(bits: int) -> int:
 def negative(n: int, thresholds: int = 1) -> Cost:
     """Comparisons of one opened value with several thresholds."""
     w = packed(n)
-    return Cost(8 * n + 34 * w * thresholds, 3, 64 * n + (4 * _FULL + _LAST) * w * thresholds)
+    return Cost(8 * n + 34 * w * thresholds, 3, 32 * n + (4 * _FULL + _LAST) * w * thresholds)
 
 
 def zero(n: int) -> Cost:
@@ -42,7 +42,7 @@ def zero(n: int) -> Cost:
 def faithful(n: int) -> Cost:
     """Faithful rescaling by 20 places: five digits of four bits."""
     w = packed(n)
-    return Cost(8 * n + 10 * w, 4, 16 * n + 20 * n + (_FULL + 1) * w + 8 * n)
+    return Cost(8 * n + 10 * w, 4, 12 * n + 10 * n + (_FULL + 1) * w + 8 * n)
 
 
 def matmul(m: int, k: int, n: int) -> Cost:
@@ -62,7 +62,7 @@ def interval(n: int, function: str) -> Cost:
 def exp(n: int) -> Cost:
     """Exponential of a value of any sign."""
     signs = negative(n, 2)
-    return Cost(signs.bytes + 8 * n + packed(2 * n), 4, signs.offline + 512 * n + 16 * n + 16 * n + 32 * n)
+    return Cost(signs.bytes + 8 * n + packed(2 * n), 4, signs.offline + 512 * n + 12 * n + 16 * n + 24 * n)
 
 
 def scaled(n: int, function: str) -> Cost:
@@ -91,15 +91,15 @@ COSTS: Mapping[str, Formula] = MappingProxyType(
         "scale": lambda n: Cost(0, 0, 0),
         "reveal": lambda n: Cost(8 * n, 1, 0),
         "multiply": lambda n: Cost(16 * n, 1, 8 * n),
-        "rescale": lambda n: Cost(8 * n, 1, 16 * n),
-        "multiply and rescale": lambda n: Cost(24 * n, 2, 24 * n),
+        "rescale": lambda n: Cost(8 * n, 1, 12 * n),
+        "multiply and rescale": lambda n: Cost(24 * n, 2, 20 * n),
         "faithful": faithful,
         "negative": negative,
         "zero": zero,
         "both": lambda n: Cost(2 * packed(n), 1, packed(n)),
         "integer": lambda n: Cost(packed(n), 1, 8 * n),
         "gate": lambda n: Cost(8 * n + packed(n), 1, 16 * n),
-        "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 16 * n + 8 * n + 16 * n),
+        "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 12 * n + 8 * n + 12 * n),
         "exp": exp,
         "sin": lambda n: Cost(10 * n, 2, 32 * n),
         "cos": lambda n: Cost(10 * n, 2, 32 * n),

@@ -59,8 +59,10 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
 
 
 def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:
+    # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
+    dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
     shape = tuple(broadcast(m.share.shape, o.share.shape))
-    (dealt,) = p.correlations.deal([m, o], [Output(shape)], lambda a, b: [a * b])
+    (dealt,) = p.correlations.deal([m, o], [Output(shape, dtype)], lambda a, b: [(a * b).to(dtype)])
     return dealt
 
 

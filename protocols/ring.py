@@ -51,8 +51,18 @@ def outline(shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Tensor:
 
 
 def broadcast(*shapes: Sequence[int]) -> torch.Size:
-    """Return the shape that shapes broadcast to."""
-    return cast("torch.Size", cast("Any", torch).broadcast_shapes(*shapes))
+    """Return the shape that shapes broadcast to. Raises RuntimeError if they do not (torch's own takes 50 µs)."""
+    first, *others = shapes
+    if all(other == first for other in others):
+        return torch.Size(first)
+    sizes = [1] * max(len(shape) for shape in shapes)
+    for shape in shapes:
+        for place, size in enumerate(shape, len(sizes) - len(shape)):
+            if size != 1:
+                if sizes[place] not in {1, size}:
+                    raise RuntimeError(f"shapes {[tuple(shape) for shape in shapes]} do not broadcast to one")
+                sizes[place] = size
+    return torch.Size(sizes)
 
 
 def shift_right(x: Tensor, places: int) -> Tensor:

@@ -34,7 +34,8 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
 
     Domain: |x| * 2^x.bits < 2^62. Error: the floor or one unit above it, with the probability that makes the mean
     right (the low bits of an opened masked value decide); never more. Faithful: exactly the floor.
-    Cost: 8 bytes an element and one round, nothing where x is in masked form already; offline 16 bytes. Faithful
+    Cost: 8 bytes an element and one round, nothing where x is in masked form already; offline 12 bytes (16 if more
+    than 32 places are cut). Faithful
     adds a comparison of the bits cut off. Security: one masked opening. Leakage: none; but the rounding is a
     random choice that depends on the value, see protocols/README.md.
     Source: Escudero, Ghosh, Keller, Rachuri, Scholl 2020 (section 5), with the dealer in place of edaBits.
@@ -88,7 +89,7 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, 
     m is a public ``factor`` below 2^31; products with it are taken over the integers, not modulo 2^64.
     """
     shape = tuple(mask.share.shape)
-    key, sign = ("cut", places, size, factor), ("top", size)
+    key, sign = ("cut", places, size, factor), ("top", size, places <= 32)
     if key not in mask.facts:
 
         def cut(r: Tensor) -> list[Tensor]:
@@ -96,8 +97,10 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, 
 
         (mask.facts[key],) = p.correlations.deal([mask], [Output(shape)], cut)
     if sign not in mask.facts:
+        # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
+        dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
         (mask.facts[sign],) = p.correlations.deal(
-            [mask], [Output(shape)], lambda r: [shift_right(low_bits(r, size), size - 1)]
+            [mask], [Output(shape, dtype)], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )
     high, top = mask.facts[key], mask.facts[sign]
     if p.virtual:

@@ -41,7 +41,7 @@ Deal = Callable[..., Sequence[Tensor]]
 
 @dataclass(frozen=True)
 class Output:
-    """Shape and type of one dealt value. int64 is shared by addition, every other type by exclusive or."""
+    """Shape and type of one dealt value. int64 and int32 are shared by addition, other types by exclusive or."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.int64
@@ -49,7 +49,7 @@ class Output:
     @property
     def additive(self) -> bool:
         """Whether parts are added rather than xored."""
-        return self.dtype == torch.int64
+        return self.dtype in {torch.int64, torch.int32}
 
     @property
     def bytes(self) -> int:
