@@ -2,9 +2,10 @@
 
 For an opened c = x + r, the sign of x = c - r is msb(c) xor msb(r) xor [c_low < r_low]. r_low is cut into digits of
 four bits. For each digit the dealer shares a one-hot table of 16 bits, v = digit for every v. The public digit of c
-picks its entry, locally, and the parity of the entries above it, which is v < digit. A tree of nodes, each of which joins up to four digits in one round, gives the
-bit. Source: digit-wise comparison with multi-fan-in gates after Ohata and Nuida 2020; tables after ABY2.0/Turbospeedz
-style function-dependent masks. Security: semi-honest; all openings are masked by fresh uniform bits.
+picks its entry, locally, and the parity of the entries above it, which is v < digit. A tree of nodes, each of which
+joins up to four digits in one round, gives the bit. Source: digit-wise comparison with multi-fan-in gates after Ohata
+and Nuida 2020; tables after ABY2.0/Turbospeedz style function-dependent masks. Security: semi-honest; all openings
+are masked by fresh uniform bits.
 """
 
 from __future__ import annotations
