@@ -15,9 +15,9 @@ from parties import Counts, DryParty
 
 @dataclass(frozen=True)
 class Plan:
-    """What a program will send: bytes and messages of one computing party online, rounds, and the dealer's bytes.
+    """What a program will send: bytes of the busiest computing party online, rounds, and the dealer's bytes.
 
-    ``counts`` has the same figures by label. Frame headers, and the setup of the session, are left out.
+    ``counts`` has the figures of rank 0 by label. Frame headers, and the setup of the session, are left out.
     """
 
     bytes: int
@@ -45,4 +45,4 @@ def plan(
     ):
         program(one)
         online = party.counts.total("online")
-        return Plan(online.bytes_sent, online.rounds, one.protocol.offline_bytes, party.counts)
+        return Plan(max(party.sent), online.rounds, one.protocol.offline_bytes, party.counts)

@@ -26,6 +26,7 @@ class DryParty(Party):
         rank: whose account is kept; ``computing`` gives the dealer's.
 
     Wherever a Party takes bytes to send, a DryParty takes an int too: their number. What it receives is empty.
+    ``sent`` counts the bytes that each computing party sends in the rounds counted by `round`.
     """
 
     def __init__(self, computing: int, *, dealer: bool = True, rank: int = 0) -> None:
@@ -36,6 +37,7 @@ class DryParty(Party):
             )
         self._place(rank, size, dealer)
         self.session = bytes(16)
+        self.sent = [0] * computing
         self._over = ""
 
     def exchange(
@@ -55,6 +57,13 @@ class DryParty(Party):
             self._count(data, label, phase)
         line.bytes_received += sum(incoming.values())
         return {}
+
+    def round(self, sent: Mapping[int, Mapping[int, int]], label: str) -> None:
+        """Count one round among all computing parties: how many bytes each sends to each other one."""
+        mine = {source: to[self.rank] for source, to in sent.items() if self.rank in to}
+        self.exchange(sent.get(self.rank, {}), mine, label)
+        for rank, to in sent.items():
+            self.sent[rank] += sum(to.values())
 
     def send(self, to: int, data: Buffer | int, label: str, phase: str = "offline") -> None:
         """Count one message; see `Party.send`."""

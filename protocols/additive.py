@@ -20,7 +20,7 @@ from protocols import compare, products, smooth, sorting, tournament, truncate
 from protocols.additive_share import AdditiveShare, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
-from protocols.form import Form, Mask
+from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.ring import broadcast, outline, uniform
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
@@ -90,7 +90,10 @@ class Additive(Steps, Protocol):
     # ---- in and out --------------------------------------------------------------------------------------------
 
     def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
-        """No message: the others' parts come from seeds they have in common with the owner, who keeps the rest."""
+        """No message: the others' parts come from seeds they have in common with the owner, who keeps the rest.
+
+        The first product opens the input under a mask that its owner knows: 8 bytes an element, from the owner alone.
+        """
         return self._input(value, shape, bits, owner, is_bit=False)
 
     def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
@@ -101,6 +104,7 @@ class Additive(Steps, Protocol):
             raise ConfigurationError(f"owner must be a computing party, 0 to {self.party.computing - 1}; got {owner}")
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
         out.keep = out.ready = True
+        out.owner = None if is_bit else owner
         if self.virtual or self._seeds is None:
             out.data = outline(shape, out.dtype)
             return out
@@ -115,6 +119,8 @@ class Additive(Steps, Protocol):
                 f"got {None if value is None else tuple(value.shape)}"
             )
         part = value.to(torch.uint8) if is_bit else value.clone()
+        if not is_bit:
+            out.facts["plain"] = value.clone()
         for peer in self.party.peers:
             word = uniform(shape, self._seeds.stream(peer, "input", owner))
             part = part ^ (word & 1).to(torch.uint8) if is_bit else part - word
@@ -200,7 +206,7 @@ class Additive(Steps, Protocol):
         a, b = _own(x), _own(y)
         out = self.local([a, b], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
         if a.clean is not None and b.clean is not None:
-            out.clean = products.add_forms(a.clean, b.clean)
+            out.clean = add_forms(a.clean, b.clean)
         return out
 
     def negate(self, x: Share) -> Share:
@@ -262,7 +268,9 @@ class Additive(Steps, Protocol):
         own = [_own(x) for x in numbers]
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
         if all(x.clean is not None for x in own):
-            out.clean = products.join_forms([cast(Form, x.clean) for x in own], move)
+            out.clean = join_forms([cast(Form, x.clean) for x in own], move)
+        elif all(x.from_owners for x in own):
+            out.joined, out.keep = (own, move), True
         return out
 
     def linear(self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None) -> Share:

@@ -49,10 +49,14 @@ class AdditiveShare(Share):
 
     Inner tensors: ``data`` (shape of the share; meta on dealer and planner; None until ``ready``). ``clean`` is the
     form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
-    holds a computation that is run only if somebody uses the share.
+    holds a computation that is run only if somebody uses the share. ``owner`` is the rank that knows an input,
+    ``joined`` the inputs that this share is made of, and how.
     """
 
-    __slots__ = ("bit_form", "clean", "data", "form", "keep", "opening", "origin", "ready", "start", "waiters")
+    __slots__ = (
+        "bit_form", "clean", "data", "form", "joined", "keep",
+        "opening", "origin", "owner", "ready", "start", "waiters",
+    )  # fmt: skip
 
     def __init__(self, shape: torch.Size, bits: int, is_bit: bool = False) -> None:
         super().__init__(shape, bits, is_bit)
@@ -66,6 +70,13 @@ class AdditiveShare(Share):
         self.origin: Origin | None = None
         self.start: Callable[[], None] | None = None
         self.keep = False
+        self.owner: int | None = None
+        self.joined: tuple[list[AdditiveShare], Callable[[list[Tensor]], Tensor]] | None = None
+
+    @property
+    def from_owners(self) -> bool:
+        """Whether the masked form costs the owners of inputs alone, or is there."""
+        return self.clean is not None or self.owner is not None or self.joined is not None
 
     @property
     def part(self) -> Tensor:

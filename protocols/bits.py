@@ -11,8 +11,7 @@ from torch import Tensor
 from protocols.additive_share import BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, Mask, elementwise
-from protocols.products import combine_masks
+from protocols.form import Form, Mask, combine_masks, elementwise
 from protocols.ring import broadcast
 from protocols.wire import pack_bits, unpack_bits
 

@@ -7,10 +7,11 @@ product of masks that exist already. A mask covers one value only, ever; views o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from protocols.ring import broadcast, outline
@@ -30,23 +31,24 @@ def combined(x: Tensor, y: Tensor, function: Callable[[Tensor, Tensor], Tensor])
 class Mask:
     """Correlated randomness: ``share`` is this rank's part (meta on dealer and planner); ``secret`` the dealer's value.
 
-    ``secret`` is None at a computing party and at the planner. ``facts`` caches correlations that
-    depend on this mask alone (digit tables, shifted parts), so that each is dealt once.
+    ``secret`` is None at a computing party and at the planner. ``empty``: this rank's part is zero, since the mask
+    belongs to another party, which knows it and the value under it. ``facts`` caches correlations that depend on this
+    mask alone (digit tables, shifted parts), so that each is dealt once.
     """
 
     share: Tensor
     secret: Tensor | None
     facts: dict[Any, Any] = field(default_factory=dict)
+    empty: bool = False
 
     def map(self, move: Callable[[Tensor], Tensor]) -> Mask:
         """Apply a linear map to the mask: the same map on the share and on the dealer's value."""
-        return Mask(move(self.share), None if self.secret is None else move(self.secret))
+        return Mask(move(self.share), None if self.secret is None else move(self.secret), empty=self.empty)
 
     def elementwise(self, function: Callable[[Tensor], Tensor]) -> Mask:
         """Apply a linear map that keeps the shape; meta tensors, on which torch is slow, stay as they are."""
-        return Mask(
-            elementwise(self.share, function), None if self.secret is None else elementwise(self.secret, function)
-        )
+        known = None if self.secret is None else elementwise(self.secret, function)
+        return Mask(elementwise(self.share, function), known, empty=self.empty)
 
 
 @dataclass
@@ -84,3 +86,28 @@ class Form:
     def shifted(self, constant: Tensor) -> Form:
         """x + constant for a public tensor that broadcasts to x; the masks are the same."""
         return Form(elementwise(self.public, lambda x: x + constant), self.terms)
+
+
+# ---- forms of sums and joins ---------------------------------------------------------------------------------------
+
+
+def combine_masks(masks: Sequence[Mask], function: Callable[..., Tensor]) -> Mask:
+    """Apply one linear map to several masks."""
+    secrets = [mask.secret for mask in masks]
+    known = None if any(secret is None for secret in secrets) else function(*secrets)
+    return Mask(function(*(mask.share for mask in masks)), known, empty=all(mask.empty for mask in masks))
+
+
+def add_forms(x: Form, y: Form) -> Form:
+    """Return the clean form of a sum of two values in clean form."""
+
+    def plus(a: Tensor, b: Tensor) -> Tensor:
+        return combined(a, b, torch.add)
+
+    return Form(plus(x.public, y.public), [(-1, combine_masks([x.mask, y.mask], plus))])
+
+
+def join_forms(forms: Sequence[Form], move: Callable[[list[Tensor]], Tensor]) -> Form:
+    """Return the clean form of joined values."""
+    mask = combine_masks([form.mask for form in forms], lambda *parts: move(list(parts)))
+    return Form(move([form.public for form in forms]), [(-1, mask)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from parties import DryParty, Role
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, Mask, combined
+from protocols.form import Mask
 from protocols.ring import as_bytes, broadcast
 from protocols.truncate import operands
 
@@ -87,37 +87,14 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
         (dealt,) = p.correlations.deal(
             [left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()]
         )
-        return p.part(
-            shape,
-            lambda: op.apply(left.public, b.part).sub_(op.apply(left.mask.share, right.public)).add_(dealt.share),
-        )
+
+        def combine() -> Tensor:
+            part = op.apply(left.public, b.part).add_(dealt.share)
+            return part if left.mask.empty else part.sub_(op.apply(left.mask.share, right.public))
+
+        return p.part(shape, combine)
 
     return p.make(shape, x.bits + y.bits, step())
-
-
-# ---- forms of sums and joins ---------------------------------------------------------------------------------------
-
-
-def combine_masks(masks: Sequence[Mask], function: Callable[..., Tensor]) -> Mask:
-    """Apply one linear map to several masks."""
-    secrets = [mask.secret for mask in masks]
-    known = None if any(secret is None for secret in secrets) else function(*secrets)
-    return Mask(function(*(mask.share for mask in masks)), known)
-
-
-def add_forms(x: Form, y: Form) -> Form:
-    """Return the clean form of a sum of two values in clean form."""
-
-    def plus(a: Tensor, b: Tensor) -> Tensor:
-        return combined(a, b, torch.add)
-
-    return Form(plus(x.public, y.public), [(-1, combine_masks([x.mask, y.mask], plus))])
-
-
-def join_forms(forms: Sequence[Form], move: Callable[[list[Tensor]], Tensor]) -> Form:
-    """Return the clean form of joined values."""
-    mask = combine_masks([form.mask for form in forms], lambda *parts: move(list(parts)))
-    return Form(move([form.public for form in forms]), [(-1, mask)])
 
 
 # ---- reveal --------------------------------------------------------------------------------------------------------
@@ -129,9 +106,7 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | 
     party = p.party
     if p.virtual:
         if isinstance(party, DryParty) and party.role is Role.COMPUTING:
-            outgoing = {rank: size for rank in receivers if rank != party.rank}
-            incoming = dict.fromkeys(party.peers, size) if party.rank in receivers else {}
-            party.exchange(outgoing, incoming, "reveal")
+            party.round({r: {to: size for to in receivers if to != r} for r in range(party.computing)}, "reveal")
         return None
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
     message = as_bytes(part.contiguous())

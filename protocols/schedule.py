@@ -38,20 +38,22 @@ class Opening(Awaitable):
     """One queued opening: ``part`` is this rank's share; ``value`` the opened tensor once the round was run.
 
     ``width`` counts the bytes of each element that are sent, for additive words (the value is then modulo
-    2^(8 * width)); None stands for packed bits that are combined by exclusive or.
+    2^(8 * width)); None stands for packed bits that are combined by exclusive or. ``sender``: the one rank whose part
+    is the value; None if all parts make it up.
     """
 
-    __slots__ = ("part", "value", "width")
+    __slots__ = ("part", "sender", "value", "width")
 
-    def __init__(self, part: Tensor, width: int | None) -> None:
+    def __init__(self, part: Tensor, width: int | None, sender: int | None = None) -> None:
         super().__init__()
         self.part = part
         self.width = width
+        self.sender = sender
         self.value: Tensor | None = None
 
     @property
     def bytes(self) -> int:
-        """What one party sends to one peer."""
+        """What one party sends to one peer, if it sends anything."""
         return self.part.numel() * (1 if self.width is None else self.width)
 
 

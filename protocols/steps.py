@@ -14,7 +14,7 @@ from torch import Tensor
 from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Correlations
-from protocols.form import Form, Mask
+from protocols.form import Form, Mask, join_forms
 from protocols.ring import outline
 from protocols.schedule import Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
@@ -34,11 +34,14 @@ class Steps:
     first: bool
     virtual: bool
 
-    def open(self, part: Tensor, mask: Mask, width: int | None = 8) -> Opening:
-        """Queue an opening of part + mask: ``width`` bytes of each int64 word; or of packed bits xor mask (None)."""
-        if not self.virtual:
+    def open(self, part: Tensor, mask: Mask, width: int | None = 8, sender: int | None = None) -> Opening:
+        """Queue an opening of part + mask: ``width`` bytes of each int64 word; or of packed bits xor mask (None).
+
+        ``sender``: the rank that knows value and mask alone, and sends their sum; others get it.
+        """
+        if not self.virtual and not mask.empty:
             part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(Opening(part, width))
+        return self.scheduler.queue(Opening(part, width, sender))
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
@@ -96,7 +99,8 @@ class Steps:
     def masked(self, x: AdditiveShare) -> Generator[Any, None, Form]:
         """Step: the form x = public - mask. Opens x, or what x is a view of, unless that was done before.
 
-        Reveals nothing: the mask is uniform and used for this value alone. Cost: 8 bytes an element, one round, once.
+        Reveals nothing: the mask is uniform and used for this value alone. Cost: 8 bytes an element, one round, once;
+        of an input only its owner sends them.
         """
         yield from self.value(x)
         if x.clean is None:
@@ -106,9 +110,12 @@ class Steps:
                 if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
                     root = x
                 yield from self.value(root)
-                mask = self.correlations.mask(root.shape)
-                root.opening = self.open(root.part, mask)
-                root.facts["mask"] = mask
+                if root.joined is None:
+                    mask = self.correlations.mask(root.shape, owner=root.owner)
+                    root.opening = self.open(root.facts.pop("plain", root.part), mask, sender=root.owner)
+                    root.facts["mask"] = mask
+                else:
+                    yield from self._joined(root)
             if root.opening is not None:
                 opening = root.opening
                 yield opening
@@ -118,6 +125,18 @@ class Steps:
             if x.clean is None:
                 x.inherit()
         return cast(Form, x.clean)
+
+    def _joined(self, x: AdditiveShare) -> Generator[Any, None, None]:
+        """Step: the masked form of joined inputs, from theirs."""
+        parents, move = cast(Any, x.joined)
+        for parent in parents[1:]:
+            self.ahead(self.masked(parent))
+        for parent in parents:
+            yield from self.masked(parent)
+        if x.clean is None:
+            forms = [cast(Form, parent.clean) for parent in parents]
+            x.clean = join_forms(forms, move)
+            x.joined = None
 
     def any_form(self, x: AdditiveShare) -> Generator[Any, None, Form]:
         """Step: some masked form of x, for elementwise products; opens x if it has none."""

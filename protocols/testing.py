@@ -58,10 +58,20 @@ def decode(value: Tensor, share: Share) -> Tensor:
     return value if value.dtype == torch.bool else value.double() / 2.0**share.bits
 
 
+def _computed(protocol: Protocol, share: Share) -> Share:
+    """Turn an input, which its owner knows, into a value that nobody knows."""
+    return protocol.linear(share, lambda part: part * 1)
+
+
 def run(
-    make: Make, parties: int, case: Case, values: Sequence[Tensor], observe: Callable[[Tensor], None] | None = None
+    make: Make,
+    parties: int,
+    case: Case,
+    values: Sequence[Tensor],
+    observe: Callable[[Tensor], None] | None = None,
+    computed: bool = False,
 ) -> Outcome:
-    """Run a case among ``parties`` threads and a dealer. Inputs belong to ranks 0 and 1 in turn."""
+    """Run a case among ``parties`` threads and a dealer. Inputs belong to ranks 0 and 1 in turn or are ``computed``."""
 
     def program(party: Party) -> tuple[Tensor | None, int, int, int]:
         protocol = make(party, bits=BITS, observe=observe if party.rank == 0 else None)
@@ -69,6 +79,7 @@ def run(
             protocol.share(encode(v) if party.rank == i % 2 else None, v.shape, BITS, i % 2)
             for i, v in enumerate(values)
         ]
+        shares = [_computed(protocol, share) for share in shares] if computed else shares
         before, dealt = party.counts.snapshot(), protocol.offline_bytes
         out = case.program(protocol, *shares)
         protocol.settle(out)
@@ -94,11 +105,12 @@ def reference(case: Case, values: Sequence[Tensor]) -> Tensor:
 
 
 def check_values(make: Make, parties: int, case: Case, n: int = 1000, seed: int = 0) -> Outcome:
-    """Compare a case's values, at every computing party, with float64. Raises AssertionError."""
+    """Compare a case's values, of inputs and of computed operands, with float64. Raises AssertionError."""
     values = operands(case, n, seed)
     want = reference(case, values)
     outcome = run(make, parties, case, values)
-    for rank, got in enumerate(outcome.ranks[:parties]):
+    of_computed = run(make, parties, case, values, computed=True)
+    for rank, got in (*enumerate(outcome.ranks[:parties]), *enumerate(of_computed.ranks[:parties])):
         if got is None or got.shape != want.shape or got.dtype != want.dtype:
             raise AssertionError(f"{case.name}: rank {rank} got {got if got is None else got.shape}, want {want.shape}")
         error = (got.double() - want.double()).abs()
@@ -117,15 +129,15 @@ def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
     party = DryParty(parties)
     protocol = make(party, bits=BITS, planning=True)
     shape = torch.Size([n])
-    shares = [protocol.share(None, shape, BITS, i % 2) for i in range(len(case.ranges))]
+    shares = [_computed(protocol, protocol.share(None, shape, BITS, i % 2)) for i in range(len(case.ranges))]
     protocol.settle(case.program(protocol, *shares))
     online = party.counts.total("online")
-    return Cost(online.bytes_sent, online.rounds, protocol.offline_bytes)
+    return Cost(max(party.sent), online.rounds, protocol.offline_bytes)
 
 
 def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000) -> None:
-    """Compare counted, declared and planned cost. Raises AssertionError."""
-    counted = run(make, parties, case, operands(case, n, 0)).cost
+    """Compare counted, declared and planned cost, of operands that nobody knows. Raises AssertionError."""
+    counted = run(make, parties, case, operands(case, n, 0), computed=True).cost
     plan = planned(make, parties, case, n)
     if plan != counted:
         raise AssertionError(f"{case.name}, {parties} parties: planned {plan}, sent {counted}")

@@ -6,6 +6,7 @@ Words travel little-endian, cut to the bytes that the opening needs; bits travel
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from torch import Tensor
 from parties import DryParty, Party, Role
 from protocols.ring import as_bytes, outline
 from protocols.schedule import Opening
+
+_NOTHING = torch.empty(0, dtype=torch.uint8)
 
 _GATHER = 0x0102040810204080
 """Multiplying eight 0/1 bytes by this leaves them as the eight bits of the top byte (Knuth, TAOCP 7.1.3)."""
@@ -67,29 +70,44 @@ def open_all(party: Party, openings: Sequence[Opening], context: str = "") -> No
     """Open everything in one round and set the values. The dealer and the planner take no part: values are meta.
 
     ``context`` is a digest of the program so far, which peers compare. Cost: one round; to each peer the sum of the
-    openings' bytes.
+    bytes of those openings that all make up, or that this rank is the sender of.
     """
-    size = sum(opening.bytes for opening in openings)
+    common = sum(opening.bytes for opening in openings if opening.sender is None)
+    sizes = [common] * party.computing
+    for opening in openings:
+        if opening.sender is not None:
+            sizes[opening.sender] += opening.bytes
     if openings[0].part.is_meta:
         if isinstance(party, DryParty) and party.role is Role.COMPUTING:
-            party.exchange(dict.fromkeys(party.peers, size), dict.fromkeys(party.peers, size), _label(openings))
+            ranks = range(party.computing)
+            party.round({r: {to: sizes[r] for to in ranks if to != r} for r in ranks}, _label(openings))
         for opening in openings:
             opening.value = outline(opening.part.shape, opening.part.dtype)
         return
-    message = torch.cat([to_bytes(opening.part, opening.width) for opening in openings])
-    outgoing = as_bytes(message)
+    mine = [opening for opening in openings if opening.sender in {None, party.rank}]
+    # Words of eight bytes go first, so that they are aligned where they arrive.
+    order = [opening for opening in openings if opening.width == 8] + [o for o in openings if o.width != 8]
+    message = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])
     answers = party.exchange(
-        dict.fromkeys(party.peers, outgoing), dict.fromkeys(party.peers, size), _label(openings), context=context
+        dict.fromkeys(party.peers, as_bytes(message)),
+        {peer: sizes[peer] for peer in party.peers},
+        _label(openings),
+        context=context,
     )
-    heard = [torch.frombuffer(answers[peer], dtype=torch.uint8) if size else message for peer in party.peers]
-    place = 0
+    for opening in mine:
+        opening.value = opening.part  # was made for this opening, and copied into the message
+    for peer in party.peers:
+        octets, place = torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING, 0
+        for opening in order:
+            if opening.sender not in {None, peer}:
+                continue
+            end = place + opening.bytes
+            theirs = from_bytes(octets[place:end], opening.part.shape, opening.width)
+            if opening.value is None:
+                opening.value = theirs
+            else:
+                (opening.value.bitwise_xor_ if opening.width is None else opening.value.add_)(theirs)
+            place = end
     for opening in openings:
-        end = place + opening.bytes
-        shape, width = opening.part.shape, opening.width
-        value = opening.part
-        for octets in heard:
-            # A slice starts at any byte; words need an aligned start, so it is copied.
-            theirs = from_bytes(octets[place:end].clone(), shape, width)
-            value = value ^ theirs if width is None else value + theirs
-        opening.value = value if width is None or width == 8 else value & ((1 << (8 * width)) - 1)
-        place = end
+        if opening.width is not None and opening.width != 8:
+            opening.value = cast(Tensor, opening.value).bitwise_and_((1 << (8 * opening.width)) - 1)

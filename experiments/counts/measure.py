@@ -13,6 +13,7 @@ from torch import Tensor
 import mpc
 from experiments.counts.rows import ROWS
 from mpc.tensor import SharedTensor
+from parties import DryParty
 from parties.launch import run_local
 from protocols.base import Cost
 from protocols.correlations.dealer import CHECK
@@ -30,7 +31,7 @@ def finish(session: mpc.Session, tensors: Sequence[Tensor], rescaled: bool) -> N
 
 
 def count(session: mpc.Session, names: Sequence[str]) -> Figures:
-    """Run rows one after the other and return what this rank sent for each, inputs left out.
+    """Run rows one after the other and return what this rank (a planner: the busiest) sent for each, inputs left out.
 
     ``offline`` is what the transport sent on the dealer, less the digest of 8 bytes that ends each of its messages, and
     what the protocol asked for on the others.
@@ -40,14 +41,20 @@ def count(session: mpc.Session, names: Sequence[str]) -> Figures:
         row = ROWS[name]
         work = row.prepare(session)
         session.same(session.step(name))
-        before, asked = session.counts.snapshot(), session.protocol.offline_bytes
+        before, asked, sent = session.counts.snapshot(), session.protocol.offline_bytes, _planned_bytes(session)
         finish(session, work(), row.rescaled)
         spent, asked = session.counts - before, session.protocol.offline_bytes - asked
         online = spent.total("online")
         dealt = spent.total("offline")
         offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
-        figures[name] = Cost(online.bytes_sent, online.rounds, offline)
+        busiest = max(map(int.__sub__, _planned_bytes(session), sent), default=online.bytes_sent)
+        figures[name] = Cost(busiest, online.rounds, offline)
     return figures
+
+
+def _planned_bytes(session: mpc.Session) -> list[int]:
+    """What each computing party sent so far, in a planner; nothing elsewhere."""
+    return list(session.party.sent) if isinstance(session.party, DryParty) else []
 
 
 def planned(parties: int, names: Sequence[str]) -> Figures:

@@ -49,6 +49,11 @@ def given(session: mpc.Session, *shape: int, owner: int = 0, low: float = 0.5, h
     return session.share(data, owner, shape=shape)
 
 
+def computed(session: mpc.Session, *shape: int, owner: int = 0, low: float = 0.5, high: float = 2.0) -> Tensor:
+    """A secret tensor that nobody knows, as after an operation; an input is known to its owner, and costs less."""
+    return given(session, *shape, owner=owner, low=low, high=high).unsqueeze(0).sum(0)
+
+
 def given_classes(session: mpc.Session, n: int, classes: int) -> Tensor:
     """Secret one-hot labels of rank 1."""
     data = nn.functional.one_hot(torch.arange(n) % classes, classes).float() if session.rank == 1 else None
@@ -59,7 +64,7 @@ def unary(function: Callable[[Tensor], Tensor], *shape: int) -> Prepare:
     """A function of one fresh secret."""
 
     def prepare(session: mpc.Session) -> Work:
-        x = given(session, *(shape or (N,)))
+        x = computed(session, *(shape or (N,)))
         return lambda: [function(x)]
 
     return prepare
@@ -69,7 +74,7 @@ def binary(function: Callable[[Tensor, Tensor], Tensor]) -> Prepare:
     """A function of two fresh secrets of different owners."""
 
     def prepare(session: mpc.Session) -> Work:
-        x, y = given(session, N), given(session, N, owner=1)
+        x, y = computed(session, N), computed(session, N, owner=1)
         return lambda: [function(x, y)]
 
     return prepare
@@ -77,13 +82,13 @@ def binary(function: Callable[[Tensor, Tensor], Tensor]) -> Prepare:
 
 def relu_of_product(session: mpc.Session) -> Work:
     """ReLU of a product that is not rescaled yet, as after a layer."""
-    z = given(session, N) * given(session, N, owner=1)
+    z = computed(session, N) * computed(session, N, owner=1)
     session.settle([z])
     return lambda: [torch.relu(z)]
 
 
 def product(once_open: bool) -> Prepare:
-    """128×784 by 784×128; the second time both operands are in masked form already."""
+    """128×784 by 784×128, inputs of two owners; the second time both operands are in masked form already."""
 
     def prepare(session: mpc.Session) -> Work:
         x, w = given(session, 128, 784), given(session, 784, 128, owner=1, high=0.6)
@@ -96,7 +101,7 @@ def product(once_open: bool) -> Prepare:
 
 def cross_entropy(session: mpc.Session) -> Work:
     """Value and gradient."""
-    x, y = given(session, 128, 10).detach().requires_grad_(), given_classes(session, 128, 10)
+    x, y = computed(session, 128, 10).detach().requires_grad_(), given_classes(session, 128, 10)
 
     def work() -> list[Tensor]:
         loss = nn.functional.cross_entropy(x, y)
@@ -108,12 +113,12 @@ def cross_entropy(session: mpc.Session) -> Work:
 
 def adam(session: mpc.Session) -> Work:
     """A later step: moments are secret."""
-    weight = given(session, 1000).detach().requires_grad_()
+    weight = computed(session, 1000).detach().requires_grad_()
     optimizer = torch.optim.Adam([weight], lr=0.01)
-    weight.grad = given(session, 1000, owner=1)
+    weight.grad = computed(session, 1000, owner=1)
     optimizer.step()
     session.settle([weight])
-    weight.grad = given(session, 1000, owner=1)
+    weight.grad = computed(session, 1000, owner=1)
 
     def work() -> list[Tensor]:
         optimizer.step()
@@ -169,7 +174,7 @@ def training(make: Callable[[], nn.Module], *shape: int, again: bool = False) ->
 
 
 _PRODUCT, _OUTPUT = matmul(128, 784, 128), COSTS["rescale"](128 * 128)
-_FIRST = Cost(_PRODUCT.bytes + _OUTPUT.bytes, 2, _PRODUCT.offline + _OUTPUT.offline)
+_FIRST = Cost(_PRODUCT.bytes // 2 + _OUTPUT.bytes, 2, _PRODUCT.offline + _OUTPUT.offline)  # each owner opens its own
 _OPEN = Cost(_OUTPUT.bytes, 1, _FIRST.offline)
 
 ROWS: dict[str, Row] = {

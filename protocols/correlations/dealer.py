@@ -89,15 +89,18 @@ class Correlations:
 
     # ---- what protocol steps ask for ---------------------------------------------------------------------------
 
-    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
-        """Return a fresh uniform mask. No message."""
+    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
+        """Return a fresh uniform mask, which nobody but the dealer knows, or ``owner`` alone. No message."""
         output = Output(tuple(shape), dtype)
-        self.note(f"mask {output.shape} {dtype}".encode())
+        self.note(f"mask {output.shape} {dtype} {owner}".encode())
         if self.planning:
             return Mask(outline(output.shape, output.dtype), None)
-        if not self._is_dealer:
+        if self._is_dealer:
+            streams = self._streams if owner is None else [self._streams[owner]]
+            return Mask(outline(output.shape, output.dtype), self._combine(output, streams))
+        if owner is None or owner == self._party.rank:
             return Mask(_expand(output, self._streams[0]), None)
-        return Mask(outline(output.shape, output.dtype), self._combine(output, self._streams))
+        return Mask(torch.zeros((), dtype=dtype).expand(output.shape), None, empty=True)
 
     def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> list[Mask]:
         """Share function(*masks): one value for each output.

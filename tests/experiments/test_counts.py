@@ -23,7 +23,7 @@ def test_planned_and_counted(parties):
     records = program.lines(FEW, parties, sent, plan)
     assert [one["differences"] for one in records] == [[]] * len(FEW)
     assert "NOT" not in program.table(records, parties)
-    assert sent["product"] == Cost(24_000 * (parties - 1), 2, 24_000)
+    assert sent["product"] == Cost(24_000 * (parties - 1), 2, 20_000)
 
 
 def test_every_row_can_be_planned():
@@ -33,12 +33,12 @@ def test_every_row_can_be_planned():
 
 
 def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
-    wrong = {"less": Cost(1, 3, 76_875)}
+    wrong = {"less": Cost(1, 3, 44_875)}
     monkeypatch.setattr(program, "counted", lambda parties, rows: wrong)
     assert program.main(["--rows", "less"]) == 1
     out = capsys.readouterr()
     assert "NOT EQUAL" in out.out
-    assert "less: planned: got Cost(bytes=1, rounds=3, offline=76875), want Cost(bytes=12250" in out.err
+    assert "less: planned: got Cost(bytes=1, rounds=3, offline=44875), want Cost(bytes=12250" in out.err
 
 
 @pytest.mark.processes

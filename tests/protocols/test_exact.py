@@ -129,6 +129,34 @@ def test_a_mask_covers_one_value():
     assert chi_square(words.view(torch.uint8)) < 420
 
 
+def test_an_input_is_opened_by_its_owner_alone():
+    opened: list[torch.Tensor] = []
+
+    def program(party):
+        p = Additive(party, observe=opened.append if party.rank == 1 else None)
+        value = torch.arange(3000).reshape(300, 10)
+        parts = [p.share(value if party.rank == i else None, value.shape, 20, i) for i in range(2)]
+        rows = p.join(parts, torch.cat)
+        some = p.structural(rows, lambda t: t[290:310])
+        gram = p.product(p.structural(some, lambda t: t.t()), some, ring.matmul_op())
+        p.settle(gram)
+        mask = p.correlations.mask([4], owner=1)
+        return p.reveal(gram), party.counts.total("online").bytes_sent, mask.share.clone(), mask.empty
+
+    (zero, sent, *other), (first, more, *owner), _ = simulate(3, program)
+    data = torch.cat([torch.arange(2900, 3000).reshape(10, 10), torch.arange(100).reshape(10, 10)])
+    off = (zero >> 20) - ((data.t() @ data) >> 20)
+    assert set(off.unique().tolist()) <= {0, 1}
+    assert torch.equal(zero, first)
+    reveal, rescale = 800, 800
+    assert sent == more == 8 * 3000 + reveal + rescale
+    assert other[1]
+    assert not other[0].any()
+    assert not owner[1]
+    assert owner[0].unique().numel() == 4
+    assert chi_square(opened[0].view(torch.uint8).reshape(-1)) < 420
+
+
 def test_an_operand_is_opened_once():
     def program(party):
         p = Additive(party)
@@ -144,8 +172,8 @@ def test_an_operand_is_opened_once():
             sent.append(party.counts.total("online").bytes_sent)
         return sent
 
-    sent = simulate(3, program)[0]
-    assert sent == [8 * (800 + 64)] * 5
+    sent = simulate(3, program)
+    assert sent[:2] == [[8 * 800] * 5, [8 * 64] * 5]  # each owner opens its own input
 
 
 def test_independent_operations_share_rounds():
