@@ -273,10 +273,18 @@ class Additive(Steps, Protocol):
             out.joined, out.keep = (own, move), True
         return out
 
-    def linear(self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None) -> Share:
+    def linear(
+        self,
+        x: Share,
+        function: Callable[[Tensor], Tensor],
+        *,
+        shape: Sequence[int] | None = None,
+        whole: bool = False,
+    ) -> Share:
+        """Apply a linear map. ``whole``: where the result has to be opened, open x instead and derive it."""
         own = _own(self._number(x))
         out = self.local([own], own.bits, function, shape=shape)
-        out.origin = derived(own, lambda form: form.structural(function), whole=False)
+        out.origin = derived(own, lambda form: form.structural(function), whole=whole)
         return out
 
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:

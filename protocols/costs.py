@@ -13,6 +13,8 @@ from types import MappingProxyType
 
 from protocols.base import Cost
 from protocols.functions import INTERVAL, SCALED
+from protocols.gates import terms
+from protocols.tournament import matches
 
 Formula = Callable[[int], Cost]
 
@@ -74,15 +76,34 @@ def scaled(n: int, function: str) -> Cost:
 
 def maximum(rows: int, size: int) -> Cost:
     """Largest of ``size`` values in each of ``rows`` rows; the one-hot bits are not used."""
-    total, left = Cost(0, 0, 0), size
-    while left > 1:
-        n = rows * (left // 2)
-        step = negative(n)
+    total = Cost(0, 0, 0)
+    for level in matches(size, rows):
+        costs = [_group(groups * rows, players) for groups, players in level]
         total = Cost(
-            total.bytes + step.bytes + packed(n), total.rounds + 4, total.offline + step.offline + 8 * n + 8 * n
+            total.bytes + sum(cost.bytes for cost in costs),
+            total.rounds + max(cost.rounds for cost in costs),
+            total.offline + sum(cost.offline for cost in costs),
         )
-        left -= left // 2
     return total
+
+
+def _group(n: int, size: int) -> Cost:
+    """Winners of n groups of ``size`` values."""
+    if size == 1:
+        return Cost(0, 0, 0)
+    if size == 2:
+        step = negative(n)
+        return Cost(step.bytes + packed(n), 4, step.offline + 16 * n)
+    pairs = n * size * (size - 1) // 2
+    compared = negative(pairs)
+    sent = compared.bytes - 8 * pairs + 8 * size * n + packed(size * n)
+    rounds, dealt, inputs = 4, 16 * size * n, size - 1
+    while inputs > 1:
+        groups = terms(inputs)
+        sent += inputs * size * packed(n)
+        dealt += sum((1 << len(term)) - len(term) - 1 for term in groups) * size * packed(n)
+        rounds, inputs = rounds + 1, len(groups)
+    return Cost(sent, rounds, compared.offline + dealt)
 
 
 COSTS: Mapping[str, Formula] = MappingProxyType(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -131,9 +131,14 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
 
 
 def join_equal(p: Additive, equal: Tensor) -> Generator[Any, None, Tensor]:
-    """Step: AND over the first axis (a power of FAN of them)."""
-    while equal.shape[0] > 1:
-        grouped = equal.reshape(equal.shape[0] // FAN, FAN, *equal.shape[1:]).transpose(0, 1)
-        out = yield from conjunctions(p, grouped, (tuple(range(FAN)),))
-        equal = out[0]
+    """Step: AND over the first axis: the bits in, ceil(log4) rounds."""
+    while (count := equal.shape[0]) > 1:
+        equal = yield from conjunctions(p, equal, terms(count))
     return equal[0]
+
+
+def terms(count: int) -> tuple[tuple[int, ...], ...]:
+    """Return ``count`` places in as few groups as FAN allows, of about equal size."""
+    groups = -(-count // FAN)
+    ends = [count * k // groups for k in range(groups + 1)]
+    return tuple(tuple(range(a, b)) for a, b in pairwise(ends))

@@ -188,20 +188,25 @@ def test_independent_operations_share_rounds():
     assert simulate(3, program)[0] == 4
 
 
-def test_a_deferred_value_costs_nothing_unless_used():
+@pytest.mark.parametrize(("players", "rows", "rounds", "more"), [(8, 20_000, 12, 2), (9, 4000, 10, 0), (8, 40, 6, 0)])
+def test_a_deferred_value_costs_nothing_unless_used(players, rows, rounds, more):
+    """Pairs, groups of three in two levels (the first wins a tie), and one group of all."""
+    data = torch.randint(0, 5, (players, rows), generator=torch.Generator().manual_seed(1))
+
     def program(party):
         p = Additive(party)
-        x = p.share(torch.arange(8) if party.rank == 0 else None, torch.Size([8]), 20, 0)
+        x = p.share(data if party.rank == 0 else None, data.shape, 20, 0)
         best, hot = p.maximum(x, 0)
         p.settle(best)
         before = party.counts.total("online")
         p.settle(hot)
-        return before.rounds, (party.counts.total("online") - before).rounds, p.reveal(hot)
+        return before.rounds, (party.counts.total("online") - before).rounds, p.reveal(best), p.reveal(hot)
 
-    first, then, hot = simulate(3, program)[0]
-    assert first == 3 * 4
-    assert then == 2
-    assert hot.tolist() == [False] * 7 + [True]
+    first, then, best, hot = simulate(3, program)[0]
+    assert (first, then) == (rounds, more)
+    assert torch.equal(best, data.amax(0, keepdim=True))
+    assert torch.equal(hot.long().argmax(0), (data == data.amax(0)).long().argmax(0))
+    assert bool((hot.sum(0) == 1).all())
 
 
 @pytest.mark.parametrize("parties", [2, 4, 8])
