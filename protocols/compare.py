@@ -93,21 +93,23 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
         if bits % DIGIT:
             place[0] &= (1 << bits % DIGIT) - 1
         entries = table.unsqueeze(1)
-        return torch.stack([pack_bits(_above(entries, place)), pack_bits(((entries >> place) & 1).to(torch.uint8))])
+        both = torch.empty((2, *place.shape), dtype=torch.uint8, device=place.device)
+        _above(entries, place, both[0])
+        both[1] = (entries >> place).bitwise_and_(1)
+        return pack_bits(both)
 
     less, equal = p.part((2, count, rows, (n + 7) // 8), pick, torch.uint8)
     result = yield from join_digits(p, less, equal)
     return unpack_bits(result, n).reshape(public.shape)
 
 
-def _above(table: Tensor, place: Tensor) -> Tensor:
-    """Parity of the bits above ``place``: uint8 zeros and ones."""
+def _above(table: Tensor, place: Tensor, out: Tensor) -> None:
+    """Write the parity of the bits above ``place``, zeros and ones, to ``out`` (uint8)."""
     bits = torch.bitwise_left_shift(-2, place).bitwise_and_(table)
-    folded = (bits ^ (bits >> 8)).to(torch.uint8)
-    folded ^= folded >> 4
-    folded ^= folded >> 2
-    folded ^= folded >> 1
-    return folded.bitwise_and_(1)
+    out.copy_(bits.bitwise_xor_(bits >> 8))
+    for fold in (4, 2, 1):
+        out ^= out >> fold
+    out &= 1
 
 
 def negative(p: Additive, x: AdditiveShare) -> Share:

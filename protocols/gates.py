@@ -26,13 +26,24 @@ FAN = 4
 
 
 @lru_cache(maxsize=64)
-def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[list[tuple[int, ...]], Tensor, Tensor]:
-    """Return the mask products to deal; for each term its inputs and where each subset's product is in the bank.
+def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[int, list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+    """Return how many mask products are to be dealt and how to make them; for each term its inputs, and where each
+    subset's product is in the bank.
 
-    The bank holds: nothing (zero), the constant one, the masks, the dealt products. A term with fewer inputs than
-    FAN is filled up with an input that is one and has no mask.
+    Products are made by size, from the product of all factors but the last (a mask or a product of the size before)
+    and the last. The bank holds: nothing (zero), the constant one, the masks, the dealt products. A term with
+    fewer inputs than FAN is filled up with an input that is one and has no mask.
     """
-    products = sorted({t for term in terms for size in range(2, len(term) + 1) for t in combinations(term, size)})
+    products = sorted(
+        {t for term in terms for size in range(2, len(term) + 1) for t in combinations(term, size)},
+        key=lambda t: (len(t), t),
+    )
+    ways = []
+    number: dict[tuple[int, ...], int] = {(i,): i for i in range(inputs)}
+    for size in range(2, FAN + 1):
+        now = [t for t in products if len(t) == size]
+        ways.append((torch.tensor([number[t[:-1]] for t in now]), torch.tensor([t[-1] for t in now])))
+        number = {t: k for k, t in enumerate(now)}
     where: dict[tuple[int, ...], int] = {
         (): 1,
         **{(i,): 2 + i for i in range(inputs)},
@@ -44,7 +55,7 @@ def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[list[tuple[i
         chosen[row, : len(term)] = torch.tensor(term)
         for subset in range(1 << len(term)):
             places[row, subset] = where[tuple(term[i] for i in range(len(term)) if subset >> i & 1)]
-    return products, chosen, places
+    return len(products), [way for way in ways if way[0].numel()], chosen, places
 
 
 def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) -> Generator[Any, None, Tensor]:
@@ -52,19 +63,17 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
 
     Cost: the bits of the inputs, one round; offline a bit for every product of masks.
     """
-    products, chosen, places = _plan(terms, inputs.shape[0])
+    products, ways, chosen, places = _plan(terms, inputs.shape[0])
     mask = p.mask(inputs.shape, torch.uint8)
 
     def multiply(m: Tensor) -> list[Tensor]:
-        out = torch.empty((len(products), *m.shape[1:]), dtype=torch.uint8)
-        for row, product in enumerate(products):
-            torch.bitwise_and(m[product[0]], m[product[1]], out=out[row])
-            for factor in product[2:]:
-                out[row] &= m[factor]
-        return [out]
+        made = [m]
+        for before, last in ways:
+            made.append(made[-1][before].bitwise_and_(m[last]))
+        return [torch.cat(made[1:])]
 
     opening = p.open(inputs, mask, None)
-    (dealt,) = p.correlations.deal([mask], [Output((len(products), *inputs.shape[1:]), torch.uint8)], multiply)
+    (dealt,) = p.correlations.deal([mask], [Output((products, *inputs.shape[1:]), torch.uint8)], multiply)
     yield opening
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
@@ -72,13 +81,11 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
     one = torch.full_like(public[:1], 255)
     bank = torch.cat([torch.zeros_like(one), one if p.first else torch.zeros_like(one), mask.share, dealt.share])
     known = torch.cat([public, one])[chosen]
-    weight = torch.full_like(known[:, :1], 255)
-    for i in range(FAN):
-        weight = torch.cat([weight & known[:, i : i + 1], weight], 1)
-    value = weight & bank[places]
-    while value.shape[1] > 1:
-        half = value.shape[1] // 2
-        value = value[:, :half] ^ value[:, half:]
+    value = bank[places]
+    for i in reversed(range(FAN)):
+        # the subsets without input i, times its public value, and those with it
+        half = 1 << i
+        value = (value[:, :half] & known[:, i : i + 1]).bitwise_xor_(value[:, half:])
     return value[:, 0]
 
 
@@ -89,10 +96,13 @@ def _node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[
     terms = [(*range(j), equals + j - 1) for j in range(1, fan)]
     if not last:
         terms.append(tuple(range(fan)))
-    out = yield from conjunctions(p, torch.cat([equal[:equals], less[1:]]), tuple(terms))
-    result = less[0]
-    for j in range(0 if p.virtual else fan - 1):
-        result = result ^ out[j]
+    inputs = p.part((equals + fan - 1, *less.shape[1:]), lambda: torch.cat([equal[:equals], less[1:]]), torch.uint8)
+    out = yield from conjunctions(p, inputs, tuple(terms))
+    if p.virtual:
+        return out[0], out[0]
+    result = less[0] ^ out[0]
+    for j in range(1, fan - 1):
+        result ^= out[j]
     return result, out[-1]
 
 
@@ -122,8 +132,12 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
             if not done.ready:
                 yield done
             short = [holder[0][0].unsqueeze(0), holder[0][1].unsqueeze(0)]
-        less = torch.cat([short[0], joined_less]) if short else joined_less
-        equal = torch.cat([short[1], joined_equal]) if short else joined_equal
+        if short:
+            shape = (groups + 1, *joined_less.shape[1:])
+            less = p.part(shape, lambda a=short[0], b=joined_less: torch.cat([a, b]), torch.uint8)  # type: ignore[misc]
+            equal = p.part(shape, lambda a=short[1], b=joined_equal: torch.cat([a, b]), torch.uint8)  # type: ignore[misc]
+        else:
+            less, equal = joined_less, joined_equal
     if less.shape[0] == 1:
         return less[0]
     result, _ = yield from _node(p, less, equal, last=True)

@@ -51,11 +51,16 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
         for (factor, mask), row in zip(left.terms, dealt, strict=True):
             term = mask.share * right.public
             for (other, _), crossed in zip(right.terms, row, strict=True):
-                term = term + crossed.share * other
-            total = total - term if isinstance(factor, int) and factor == -1 else total + term * factor
+                term = _plus(term, crossed.share * other)
+            total = _plus(total, term.neg_() if isinstance(factor, int) and factor == -1 else term * factor)
         return total.expand(shape) if total.shape != shape else total
 
     return p.part(shape, combine)
+
+
+def _plus(x: Tensor, y: Tensor) -> Tensor:
+    """x + y, in the memory of x where the sum fits there; x is nobody else's."""
+    return x.add_(y) if x.shape == y.shape and x.dtype == torch.int64 else x + y
 
 
 def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:

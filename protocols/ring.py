@@ -67,7 +67,7 @@ def broadcast(*shapes: Sequence[int]) -> torch.Size:
 
 def shift_right(x: Tensor, places: int) -> Tensor:
     """Shift as unsigned words (torch's own shift copies the sign)."""
-    return x if places == 0 else (x >> places) & ((1 << (WORD - places)) - 1)
+    return x if places == 0 else (x >> places).bitwise_and_((1 << (WORD - places)) - 1)
 
 
 def low_bits(x: Tensor, count: int) -> Tensor:
@@ -87,12 +87,12 @@ def matmul(a: Tensor, b: Tensor) -> Tensor:
 
 def multiply_op() -> Bilinear:
     """Elementwise product with broadcasting."""
-    return Bilinear("mul", torch.mul)
+    return Bilinear("mul", torch.mul, broadcast)
 
 
 def matmul_op() -> Bilinear:
     """Product as torch.matmul: vectors, matrices, batches."""
-    return Bilinear("matmul", matmul)
+    return Bilinear("matmul", matmul, lambda x, y: (x[0], y[1]) if len(x) == len(y) == 2 and x[1] == y[0] else None)
 
 
 Sizes = tuple[int, ...]

@@ -89,27 +89,28 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, 
     m is a public ``factor`` below 2^31; products with it are taken over the integers, not modulo 2^64.
     """
     shape = tuple(mask.share.shape)
-    key, sign = ("cut", places, size, factor), ("top", size, places <= 32)
+    key, edge = ("cut", places, size, factor), ("top", size, places <= 32)
     if key not in mask.facts:
 
         def cut(r: Tensor) -> list[Tensor]:
             return [_times_and_shift(low_bits(r, size), factor, places)]
 
         (mask.facts[key],) = p.correlations.deal([mask], [Output(shape)], cut)
-    if sign not in mask.facts:
+    if edge not in mask.facts:
         # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
         dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
-        (mask.facts[sign],) = p.correlations.deal(
+        (mask.facts[edge],) = p.correlations.deal(
             [mask], [Output(shape, dtype)], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )
-    high, top = mask.facts[key], mask.facts[sign]
+    high, top = mask.facts[key], mask.facts[edge]
     if p.virtual:
         return public, Form(public, [(-1, high), (public, top)])
     c = low_bits(public + (1 << (size - 2)), size)
-    wrap = (1 - shift_right(c, size - 1)) * _signed(factor << (size - places))
-    known = _times_and_shift(c, factor, places) - _signed((factor << (size - 2)) >> places)
-    part = p.add_public((wrap * top.share).sub_(high.share), known)
-    return part, Form(known, [(-1, high), (wrap, top)])
+    sign = c >> 63 if size == WORD else -(c >> (size - 1))  # -1 or 0
+    wrap = sign.add_(1).mul_(_signed(factor << (size - places)))
+    known = _times_and_shift(c, factor, places).sub_(_signed((factor << (size - 2)) >> places))
+    part = (wrap * top.share).sub_(high.share)
+    return part.add_(known) if p.first else part, Form(known, [(-1, high), (wrap, top)])
 
 
 def _signed(word: int) -> int:

@@ -30,7 +30,7 @@ def pack_bits(bits: Tensor) -> Tensor:
     if short:
         bits = torch.nn.functional.pad(bits, (0, short))
     words = bits.contiguous().view(torch.int64)
-    return (((words * _GATHER) >> 56) & 255).to(torch.uint8)
+    return (words * _GATHER).bitwise_right_shift_(56).to(torch.uint8)
 
 
 def unpack_bits(packed: Tensor, n: int) -> Tensor:

@@ -15,9 +15,10 @@ dealer) can unmask every opening it sees; it sees none. Source: Beaver 1991; see
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -39,8 +40,7 @@ LIMIT = 1 << 32
 Deal = Callable[..., Sequence[Tensor]]
 
 
-@dataclass(frozen=True)
-class Output:
+class Output(NamedTuple):
     """Shape and type of one dealt value. int64 and int32 are shared by addition, other types by exclusive or."""
 
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ class Output:
     @property
     def bytes(self) -> int:
         """Size of the value."""
-        return torch.Size(self.shape).numel() * self.dtype.itemsize
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def _expand(output: Output, stream: Generator) -> Tensor:
