@@ -16,6 +16,7 @@ from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import announced_shape, check_parts, prepare
+from mpc.memory import keep_freed_memory
 from mpc.randomness import Stream, align, unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Party, Role
@@ -53,7 +54,11 @@ def session(
         DisagreementError: ranks differ in version, protocol, bits, program or parameters.
     """
     if party is None:
-        party = DryParty(1, dealer=False) if protocol == "plain" else connect()
+        if protocol == "plain":
+            party = DryParty(1, dealer=False)
+        else:
+            keep_freed_memory()
+            party = connect()
     try:
         return Session(party, protocol, bits, parameters=parameters, program=program, **options)
     except BaseException as error:

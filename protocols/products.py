@@ -12,7 +12,7 @@ from parties import DryParty, Role
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
 from protocols.form import Mask
-from protocols.ring import as_bytes, broadcast
+from protocols.ring import as_bytes, broadcast, times
 from protocols.truncate import operands
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
         # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
         total = left.public * y.part
         for (factor, mask), row in zip(left.terms, dealt, strict=True):
-            term = mask.share * right.public
+            term = times(mask.share, right.public)
             for (other, _), crossed in zip(right.terms, row, strict=True):
-                term = _plus(term, crossed.share * other)
+                term = _plus(term, times(crossed.share, other) if isinstance(other, Tensor) else crossed.share * other)
             total = _plus(total, term.neg_() if isinstance(factor, int) and factor == -1 else term * factor)
         return total.expand(shape) if total.shape != shape else total
 
@@ -67,7 +67,7 @@ def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:
     # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
     dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
     shape = tuple(broadcast(m.share.shape, o.share.shape))
-    (dealt,) = p.correlations.deal([m, o], [Output(shape, dtype)], lambda a, b: [(a * b).to(dtype)])
+    (dealt,) = p.correlations.deal([m, o], [Output(shape, dtype)], lambda a, b: [times(a, b).to(dtype)])
     return dealt
 
 

@@ -75,6 +75,13 @@ def low_bits(x: Tensor, count: int) -> Tensor:
     return x if count >= WORD else x & ((1 << count) - 1)
 
 
+def times(x: Tensor, y: Tensor) -> Tensor:
+    """x * y modulo 2^64 where one has 32 bits. torch keeps 32 where the other is a tensor without dimensions."""
+    if x.dtype != y.dtype and not (x.dim() and y.dim()):
+        x, y = x.to(torch.int64), y.to(torch.int64)
+    return x * y
+
+
 # ---- products ---------------------------------------------------------------------------------------------------
 
 

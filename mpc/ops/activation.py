@@ -8,6 +8,7 @@ import torch
 
 from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, result, write
+from mpc.ops.lazy import lazy_result
 from mpc.randomness import public_draw
 from mpc.tensor import SharedTensor
 from mpc.value import Value, join
@@ -21,8 +22,13 @@ def _like(value: Value, x: Any) -> SharedTensor:
 
 @implements(aten.relu.default)
 def relu(x: SharedTensor) -> SharedTensor:
-    """max(x, 0)."""
-    return result(lift(x).relu(), x.dtype, x)
+    """max(x, 0), computed when something needs it: max-pooling does not, since it may come before."""
+    v = lift(x)
+    if v.share is None or v.nonnegative or not x.is_contiguous():
+        return result(v.relu(), x.dtype, x)
+    out = lazy_result(x.session, x.shape, x.dtype, v.relu)
+    out._store.notes["relu"] = v.share
+    return out
 
 
 @implements(aten.threshold.default)
@@ -34,7 +40,10 @@ def threshold(x: SharedTensor, limit: float, value: float) -> SharedTensor:
 
 @implements(aten.threshold_backward.default)
 def threshold_backward(grad: Any, x: Any, limit: float) -> SharedTensor:
-    """The gradient where x exceeds the limit; ReLU left that bit with its result."""
+    """The gradient where x exceeds the limit; ReLU left that bit with its result, max-pooling with the gradient."""
+    gated = grad._store.notes.get("gated") if isinstance(grad, SharedTensor) else None
+    if gated is not None and limit == 0 and isinstance(x, SharedTensor) and gated[0] is x._store:
+        return result(gated[1](), grad.dtype, x)
     return result(lift(grad) * (lift(x) > limit), grad.dtype, x)
 
 

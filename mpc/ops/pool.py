@@ -12,6 +12,7 @@ from mpc.errors import UnsupportedOperation
 from mpc.lookup import OPERATIONS, implements
 from mpc.ops.common import lift, result
 from mpc.ops.indexing import gather_flat, public_index, scatter_flat
+from mpc.ops.lazy import lazy_result
 from mpc.ops.sort import positions
 from mpc.tensor import SharedTensor
 from mpc.value import Value
@@ -223,26 +224,42 @@ def _grid(shape: Sequence[int], axes: list[list[Window]]) -> Tensor:
 
 
 def _pooled(x: SharedTensor, axes: list[list[Window]]) -> tuple[SharedTensor, SharedTensor]:
-    """Maxima of windows, with positions within the plane; the positions' store keeps the bits."""
+    """Maxima of windows, with positions within the plane; the positions' store keeps the bits.
+
+    The maximum of a ReLU that nobody computed yet is the ReLU of the maximum: a quarter of the signs for windows of
+    four. Where all of a window is negative, the position is that of its largest element, not the first.
+    """
     n = len(axes)
     planes, space = x.shape[:-n], x.shape[-n:]
     local = _grid(space, axes)
     start = torch.arange(planes.numel()).reshape(*planes, *[1] * (n + 1)) * space.numel()
     places = torch.where(local < 0, -1, local + start)
-    windows = gather_flat(lift(x), places)
+    store = x._store
+    negative_too = store.notes.get("relu") if store.lazy is not None and x.geometry == store.home else None
+    windows = gather_flat(lift(x) if negative_too is None else Value(x.session, negative_too), places)
     if bool((places < 0).any()):
         windows = windows + torch.where(places < 0, -(2.0**18), 0.0)
     best, bits = windows.amax(places.dim() - 1)
     index = positions(bits, places.dim() - 1, keepdim=False, places=local.expand(places.shape))
     index._store.notes["windows"] = (bits.share, places)
+    if negative_too is not None:
+        best = best.relu()
+        index._store.notes["relu"] = (store, best.secret.facts["positive"])
     return result(best.squeeze(-1), x.dtype), index
 
 
 def _unpooled(grad: Any, shape: torch.Size, index: Any) -> SharedTensor:
     """Gradient to where the maxima stood."""
     bits, places = index._store.notes["windows"]
-    g = lift(grad).unsqueeze(-1) * Value(index.session, bits)
-    return result(scatter_flat(g, places, shape), grad.dtype)
+    hot, g = Value(index.session, bits), lift(grad).unsqueeze(-1)
+    if "relu" not in index._store.notes:
+        return result(scatter_flat(g * hot, places, shape), grad.dtype)
+    store, bit = index._store.notes["relu"]
+    positive = Value(index.session, bit)
+    out = lazy_result(index.session, shape, grad.dtype, lambda: scatter_flat(g * hot, places, shape))
+    # what ReLU's gradient asks for next
+    out._store.notes["gated"] = (store, lambda: scatter_flat(g * (hot & positive.expand(hot.shape)), places, shape))
+    return out
 
 
 def _axis(size: int, kernel: int, stride: int, pad: int, dilation: int, ceil: bool) -> list[Window]:

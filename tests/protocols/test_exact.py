@@ -467,3 +467,23 @@ def test_rows_of_a_very_large_input_are_opened_by_themselves(monkeypatch):
     sent, squares = outcome(program)
     assert sent == 8 * 50
     assert squares == [float(v * v) for v in range(50)]
+
+
+def test_a_pending_scalar_times_a_vector():
+    """The dealt wrap of a truncation has 32 bits, which torch would keep beside a tensor without dimensions."""
+    value = torch.tensor(round(3.5 * 2**20))
+    others = torch.arange(-500, 500) << 20
+
+    def program(party):
+        p = Additive(party)
+        x = p.share(value if party.rank == 0 else None, value.shape, 20, 0)
+        y = p.share(others if party.rank == 1 else None, others.shape, 20, 1)
+        half = p.scale(x, torch.tensor(1 << 19), 20)
+        pending = p.rescale(p.linear(half, lambda t: t * 1), 20)
+        vector = p.rescale(p.linear(p.scale(y, torch.tensor(1 << 19), 20), lambda t: t * 1), 20)
+        one, other = p.multiply(pending, y), p.multiply(vector, p.rescale(half, 20))
+        return p.reveal(p.rescale(one, 20)), p.reveal(p.rescale(other, 20))
+
+    first, second = simulate(3, program)[0]
+    assert bool((first - (others * 7 >> 2)).abs().max() <= 1000)
+    assert bool((second - (others * 7 >> 3)).abs().max() <= 1000)
