@@ -39,7 +39,8 @@ class Figures:
     Attributes:
         bytes, rounds: of the busiest computing party, online, one step.
         offline: bytes that the dealer sends for one step.
-        seconds: of one step by itself: all ranks start together, the slowest computing party ends; median.
+        seconds: of one step by itself, for which all ranks start together, on the slowest computing party; median.
+        fastest: the same, the fastest step.
         cpu: processor seconds of one step, of all ranks together; median.
         differences: where a step on some rank sent something else than was planned.
     """
@@ -48,6 +49,7 @@ class Figures:
     rounds: int
     offline: int
     seconds: float
+    fastest: float
     cpu: float
     differences: tuple[str, ...] = ()
 
@@ -104,6 +106,7 @@ def gathered(ranks: Sequence[Sequence[Step]], plan: Cost) -> Figures:
         rounds=max(one.rounds for one in sent),
         offline=max(one.offline for one, _, _ in dealer),
         seconds=max(statistics.median(seconds for _, seconds, _ in party) for party in computing),
+        fastest=max(min(seconds for _, seconds, _ in party) for party in computing),
         cpu=statistics.median(sum(busy for _, _, busy in each) for each in zip(*ranks, strict=True)),
         differences=tuple(wrong),
     )

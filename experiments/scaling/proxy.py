@@ -69,7 +69,10 @@ class Stream:
 
     def read(self, now: float) -> None:
         """Take what the source has, at most a chunk. Raises OSError if the connection is broken."""
-        data = memoryview(self.source.recv(CHUNK))
+        try:
+            data = memoryview(self.source.recv(CHUNK))
+        except BlockingIOError:
+            return
         self.ended = not data
         self.held += len(data)
         self._queue.append((self._lane.arrival(len(data), now), data))
@@ -103,7 +106,8 @@ def forward(listener: socket.socket, target: Address, one_way: float, speed: flo
         wait = min((one.due for one in streams), default=float("inf")) - time.monotonic()
         sources = [one.source for one in streams if one.wants]
         sinks = [one.sink for one in streams if one.blocked]
-        ready, free, _ = select.select([ear, listener, *sources], sinks, [], None if wait > 1e6 else max(0.0, wait))
+        timeout = None if wait == float("inf") else max(0.0, wait)
+        ready, free, _ = select.select([ear, listener, *sources], sinks, [], timeout)
         if ear in ready:
             return
         now = time.monotonic()
@@ -143,8 +147,9 @@ def main(number: str, host: str, port: str, one_way: str, speed: str) -> None:
     """Run as a proxy."""
     if (slack := Path("/proc/self/timerslack_ns")).exists():
         slack.write_text("1")  # Linux wakes sleepers up to 50 µs late otherwise
-    with contextlib.suppress(PermissionError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    if hasattr(os, "sched_setscheduler"):
+        with contextlib.suppress(PermissionError):  # real time, if allowed: the delay does not wait for busy ranks
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     with socket.socket(fileno=int(number)) as listener:
         forward(listener, (host, int(port)), float(one_way), float(speed))
 

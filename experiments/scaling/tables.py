@@ -61,14 +61,16 @@ def waiting_of(case: Case, figures: Figures) -> Waiting | None:
 
 def table(axis: str, records: Sequence[Record]) -> str:
     """Bytes, rounds and seconds along an axis."""
-    head = [axis, "MB online", "rounds", "MB dealer", "s", "processor s", "cores busy"]
+    head = [axis, "MB online", "rounds", "MB dealer", "s", "fastest", "processor s", "cores busy"]
     rows = []
     for one in records:
         found = one.figures
         equal = "" if not found.differences else " NOT AS PLANNED"
-        megabytes = (f"{size / 1e6:.2f}" for size in (found.bytes, found.offline))
-        online, offline = megabytes
-        times = [f"{found.seconds:.3f}", f"{found.cpu:.3f}", f"{found.cpu / found.seconds:.1f}"]
+        online, offline = (f"{size / 1e6:.2f}" for size in (found.bytes, found.offline))
+        times = [
+            *(f"{each:.3f}" for each in (found.seconds, found.fastest, found.cpu)),
+            f"{found.cpu / found.seconds:.1f}",
+        ]
         rows.append([one.case.title + equal, online, f"{found.rounds}", offline, *times])
     return _markdown(head, rows)
 
