@@ -42,7 +42,7 @@ class Figures:
         seconds: of one step by itself, for which all ranks start together, on the slowest computing party; median.
         fastest: the same, the fastest step.
         cpu: processor seconds of one step, of all ranks together; median.
-        differences: where a step on some rank sent something else than was planned.
+        differences: where a step sent something else than was planned.
     """
 
     bytes: int
@@ -80,31 +80,24 @@ def steps(session: mpc.Session, case: Case, repeats: int) -> list[Step]:
 
 
 def planned(case: Case) -> Cost:
-    """What the planner says of one computing party, and of the dealer."""
+    """What the planner says of the busiest computing party, and of the dealer."""
     found: list[list[Step]] = []
     mpc.plan(lambda session: found.append(steps(session, case, 1)), case.parties + 1)
     return found[0][0][0]
 
 
 def gathered(ranks: Sequence[Sequence[Step]], plan: Cost) -> Figures:
-    """The figures of a case from the steps of every rank, the dealer last."""
-    *computing, dealer = ranks
-    sent = [one for party in computing for one, _, _ in party]
-    wrong = [
-        f"rank {rank}, step {number}: got {one}, want {plan}"
-        for rank, party in enumerate(computing)
-        for number, (one, _, _) in enumerate(party)
-        if one != plan
+    """The figures of a case from the steps of every rank, the dealer last; each step is compared with the plan."""
+    *computing, _ = ranks
+    sent = [
+        Cost(max(one.bytes for one, _, _ in each), max(one.rounds for one, _, _ in each), given.offline)
+        for *each, (given, _, _) in zip(*ranks, strict=True)
     ]
-    wrong += [
-        f"dealer, step {number}: got {one.offline} bytes, want {plan.offline}"
-        for number, (one, _, _) in enumerate(dealer)
-        if one.offline != plan.offline
-    ]
+    wrong = [f"step {number}: got {one}, want {plan}" for number, one in enumerate(sent) if one != plan]
     return Figures(
-        bytes=max(one.bytes for one in sent),
-        rounds=max(one.rounds for one in sent),
-        offline=max(one.offline for one, _, _ in dealer),
+        bytes=sent[-1].bytes,
+        rounds=sent[-1].rounds,
+        offline=sent[-1].offline,
         seconds=max(statistics.median(seconds for _, seconds, _ in party) for party in computing),
         fastest=max(min(seconds for _, seconds, _ in party) for party in computing),
         cpu=statistics.median(sum(busy for _, _, busy in each) for each in zip(*ranks, strict=True)),

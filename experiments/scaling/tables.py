@@ -17,7 +17,7 @@ class Waiting:
     Attributes:
         round_trips: rounds × round trip, as if in each round one party asked and the other answered.
         distance: rounds × half a round trip: all parties send at the same time, and each waits for the others' bytes.
-        bytes: what a party sends to one peer online ÷ speed.
+        bytes: what the busiest party sends to one peer online ÷ speed.
         dealer: what the dealer sends ÷ speed; on links of its own, beside everything else.
     """
 
