@@ -18,8 +18,10 @@ from parties.mesh import listen
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
+
+    from parties.mesh import Address
 
 __all__ = ["run_local"]
 
@@ -28,7 +30,13 @@ _FORCE = 1.0
 
 
 def run_local(
-    command: Sequence[str], ranks: int, base_port: int | None = None, *, dealer: bool = True, prefix: bool = True
+    command: Sequence[str],
+    ranks: int,
+    base_port: int | None = None,
+    *,
+    dealer: bool = True,
+    prefix: bool = True,
+    route: Callable[[int, int, Address], Address] | None = None,
 ) -> int:
     """Run a command once for each rank, connected over TLS on this machine, and wait for all.
 
@@ -38,6 +46,8 @@ def run_local(
         base_port: rank r listens on base_port + r; None takes free ports.
         dealer: whether the last rank is a dealer.
         prefix: whether lines of output begin with the rank, as in ``[0] …``.
+        route: called as route(r, s, address) for each rank r that dials a rank s, which listens at the address; returns
+            where r is to reach s, such as a proxy that leads there. Without it ranks reach each other directly.
 
     Returns:
         0 if all ended well; otherwise the exit code of the rank that failed first (128 + n after signal n, 130 after
@@ -63,9 +73,12 @@ def run_local(
             listeners.append(stack.enter_context(listener))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="jointfit-"))
         local_credentials(ranks, folder)
-        addresses = ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
+        addresses: list[Address] = [("127.0.0.1", listener.getsockname()[1]) for listener in listeners]
+        views = [
+            [route(rank, peer, each) if route and peer < rank else each for peer, each in enumerate(addresses)]
+            for rank in range(ranks)
+        ]
         shared = {
-            "JOINTFIT_ADDRESSES": addresses,
             "JOINTFIT_CREDENTIALS": folder,
             "JOINTFIT_DEALER": "last" if dealer else "none",
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks))),
@@ -74,7 +87,8 @@ def run_local(
         stack.enter_context(_terminable())
         group = stack.enter_context(_Group(prefix=prefix))
         for rank, listener in enumerate(listeners):
-            group.start(rank, command, {**os.environ, **shared, "JOINTFIT_RANK": str(rank)}, listener)
+            own = {"JOINTFIT_RANK": str(rank), "JOINTFIT_ADDRESSES": ",".join(f"{h}:{p}" for h, p in views[rank])}
+            group.start(rank, command, {**os.environ, **shared, **own}, listener)
             listener.close()
         return group.wait()
 

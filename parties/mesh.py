@@ -80,7 +80,7 @@ def connect_mesh(
 
     Arguments:
         rank: of this process.
-        addresses: host and port of each rank, as its peers reach it.
+        addresses: host and port at which this rank reaches each other one; its own, where it listens.
         credentials: of this rank.
         listener: this rank's listening socket; closed before the return.
         within: seconds after which a peer that is not there is an error.

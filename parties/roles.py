@@ -40,7 +40,8 @@ def connect(
 
     Arguments:
         rank, addresses, credentials: of a TLS session that the caller describes; all three or none. An address is
-            (host, port) or "host:port".
+            (host, port) or "host:port": where this rank reaches each other one, and its own, where it listens. So
+            the ranks' lists may differ, behind port forwarding or a proxy.
         dealer: whether the last rank is a dealer; by default what JOINTFIT_DEALER says ("none" or "last"), else yes.
         deadline: seconds to wait for a peer; by default JOINTFIT_DEADLINE, else 600.
         environ: read instead of the process's environment.

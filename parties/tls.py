@@ -35,7 +35,7 @@ class TlsChannel(Channel):
 
     Arguments:
         rank: of this process.
-        addresses: host and port of each rank, as its peers reach it.
+        addresses: host and port at which this rank reaches each other one; its own, where it listens.
         credentials: of this rank; see `credentials`.
         listener: a socket that listens already; without one, this rank's own address is bound.
         deadline: see Channel.

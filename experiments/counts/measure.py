@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 import mpc
-from experiments.counts.rows import ROWS
+from experiments.counts.rows import ROWS, Work
 from mpc.tensor import SharedTensor
 from parties import DryParty
 from parties.launch import run_local
@@ -30,31 +30,35 @@ def finish(session: mpc.Session, tensors: Sequence[Tensor], rescaled: bool) -> N
     session.protocol.settle(*shares)
 
 
-def count(session: mpc.Session, names: Sequence[str]) -> Figures:
-    """Run rows one after the other and return what this rank (a planner: the busiest) sent for each, inputs left out.
+def cost(session: mpc.Session, work: Work, *, rescaled: bool) -> Cost:
+    """Run work to its end and return what this rank (a planner: the busiest) sent for it.
 
     ``offline`` is what the transport sent on the dealer, less the digest of 8 bytes that ends each of its messages, and
     what the protocol asked for on the others.
     """
-    figures = {}
-    for name in names:
-        row = ROWS[name]
-        work = row.prepare(session)
-        session.same(session.step(name))
-        before, asked, sent = session.counts.snapshot(), session.protocol.offline_bytes, _planned_bytes(session)
-        finish(session, work(), row.rescaled)
-        spent, asked = session.counts - before, session.protocol.offline_bytes - asked
-        online = spent.total("online")
-        dealt = spent.total("offline")
-        offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
-        busiest = max(map(int.__sub__, _planned_bytes(session), sent), default=online.bytes_sent)
-        figures[name] = Cost(busiest, online.rounds, offline)
-    return figures
+    before, asked, sent = session.counts.snapshot(), session.protocol.offline_bytes, _planned_bytes(session)
+    finish(session, work(), rescaled)
+    spent, asked = session.counts - before, session.protocol.offline_bytes - asked
+    online, dealt = spent.total("online"), spent.total("offline")
+    offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
+    busiest = max(map(int.__sub__, _planned_bytes(session), sent), default=online.bytes_sent)
+    return Cost(busiest, online.rounds, offline)
 
 
 def _planned_bytes(session: mpc.Session) -> list[int]:
     """What each computing party sent so far, in a planner; nothing elsewhere."""
     return list(session.party.sent) if isinstance(session.party, DryParty) else []
+
+
+def count(session: mpc.Session, names: Sequence[str]) -> Figures:
+    """Run rows one after the other and return what this rank sent for each, inputs left out."""
+    figures = {}
+    for name in names:
+        row = ROWS[name]
+        work = row.prepare(session)
+        session.same(session.step(name))
+        figures[name] = cost(session, work, rescaled=row.rescaled)
+    return figures
 
 
 def planned(parties: int, names: Sequence[str]) -> Figures:

@@ -54,6 +54,22 @@ def test_port_in_use():
             run_local(["true"], 3, base_port=port)
 
 
+def test_a_route_for_each_rank_that_dials(capfd):
+    asked = []
+
+    def route(rank, peer, address):
+        asked.append((rank, peer))
+        return ("localhost", address[1])
+
+    program = "import os; from parties.roles import connect\nwith connect(): print(os.environ['JOINTFIT_ADDRESSES'])"
+    assert run_local(python(program), 3, route=route) == 0
+    assert asked == [(1, 0), (2, 0), (2, 1)]
+    out = capfd.readouterr().out
+    hosts = {line[:3]: [each.split(":")[0] for each in line[4:].split(",")] for line in out.splitlines()}
+    near, far = "127.0.0.1", "localhost"
+    assert hosts == {"[0]": [near, near, near], "[1]": [far, near, near], "[2]": [far, far, near]}
+
+
 def test_the_others_end_within_five_seconds(capfd, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     program = (
