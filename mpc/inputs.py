@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mpc.announce import Record, message
+from mpc.announce import Record, message, refuse_errors
 from parties import ConfigurationError
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -91,6 +91,24 @@ def announced_shape(record: Record, label: str, rank: int) -> tuple[torch.Size, 
     if not good or dtype not in DTYPES or math.prod(shape or []) >= 2**40:
         raise ConfigurationError(f"{label}: rank {rank} announced shape {shape} and type {dtype}; want a tensor")
     return torch.Size(shape or []), DTYPES[dtype]
+
+
+def expected(
+    label: str, record: Record, owner: int, shape: Sequence[int] | None, dtype: torch.dtype | None, *, dealing: bool
+) -> tuple[torch.Size, torch.dtype]:
+    """The shape and type of an input for a rank without peers, which may not have it: a planner, a dealer beforehand.
+
+    Raises ConfigurationError if nobody said the shape, or the dealer passed data.
+    """
+    refuse_errors(label, [record])
+    if record["has"] and dealing:
+        raise ConfigurationError(f"{label}: the dealer passed data; want None there")
+    if record["has"]:
+        return announced_shape(record, label, owner)
+    if shape is None:
+        what = "dealing beforehand" if dealing else "planning"
+        raise ConfigurationError(f"{label}: {what}, and the data of rank {owner} are not here; want shape=")
+    return torch.Size(shape), dtype or torch.float32
 
 
 def check_parts(label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int) -> None:

@@ -1,6 +1,8 @@
 """Hospitals train a logistic regression and a perceptron on breast-cancer data, split by rows and by columns.
 
 mpirun -n 3 python -m experiments.clinical        (or: jointfit run -n 3 -m experiments.clinical)
+
+Without a dealer: jointfit deal -n 3 --out deal -m experiments.clinical; jointfit run -n 2 --correlations deal -m …
 """
 
 from __future__ import annotations
@@ -29,10 +31,11 @@ def shared_tables(session: mpc.Session, split: str, table: Tables) -> Tables:
         return None if session.is_dealer else part(whole, session.computing, session.rank)
 
     if split == "rows":
-        y = session.share_rows(mine(table.y))
+        y = session.share_rows(mine(table.y), shape=table.y.shape)
     else:
-        y = session.share(table.y if session.rank == 0 else None, owner=0)
-    return Tables(share(mine(table.x)), y, share(mine(table.x_test)))
+        y = session.share(table.y if session.rank == 0 else None, owner=0, shape=table.y.shape)
+    x = share(mine(table.x), shape=table.x.shape)
+    return Tables(x, y, share(mine(table.x_test), shape=table.x_test.shape))
 
 
 def program(session: mpc.Session, options: argparse.Namespace) -> list[Outcome]:
