@@ -15,7 +15,7 @@ from mpc.agreement import agree_on_run, facts_of_run
 from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
-from mpc.inputs import announced_shape, check_parts, expected, prepare
+from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_parts, prepare
 from mpc.offline import Place, generator, source, start
 from mpc.randomness import Stream, align, unobserved
 from mpc.tensor import SharedTensor
@@ -24,7 +24,7 @@ from parties import ConfigurationError, Counts, DryParty, Party, Role
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from protocols.base import Protocol, Share
+    from protocols.base import Protocol
 
 Recipients = int | Sequence[int] | None
 
@@ -204,54 +204,47 @@ class Session:
             raise ConfigurationError(f"{label}: rank {owner} passed shape {tuple(size)}; want {tuple(shape)}")
         return self.input(tensor, size, kind, owner)
 
-    def share_rows(
-        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
-    ) -> SharedTensor:
+    def share_rows(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
 
         Returns one shared tensor with the rows of rank 0 first. Reveals how many rows each owner has. ``shape`` is what
-        the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if the
-        parts differ in type or in any size but the first.
+        the whole table must look like, or what each owner's part must, ``{0: (300, 30), 1: (200, 30)}``; a planner
+        needs one of them, dealing beforehand the second. Raises as `share` does, and ConfigurationError if the parts
+        differ in type or in any size but the first.
         """
         return self._share_parts(part, dtype, 0, shape)
 
-    def share_columns(
-        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
-    ) -> SharedTensor:
+    def share_columns(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
         order; ranks without any pass None.
 
-        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. ``shape``
-        is what the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if
-        the parts differ in type or in any size but the second.
+        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. ``shape``:
+        as in `share_rows`. Raises as `share` does, and ConfigurationError if the parts differ in type or in any size
+        but the second.
         """
         return self._share_parts(part, dtype, 1, shape)
 
-    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int, shape: Sequence[int] | None) -> SharedTensor:
+    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int, shape: Shapes) -> SharedTensor:
         what = ("rows", "columns")[dim]
         label = self.step(f"share {what}")
         tensor, record = prepare(part, self.encoding.bits, dtype)
         if self.is_planner:
-            record["has"] = record["has"] and self.is_dealer
-            table = self.input(None, *expected(label, record, 0, shape, dtype, dealing=self.is_dealer), 0)
-            return SharedTensor.wrap(self, self._joined([table], dim), table.dtype)
-        records = announce(self.party, label, record)
-        if self.party.dealer is not None and records[self.party.dealer].get("has"):
-            raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
-        refuse_errors(label, records)
-        owners = [rank for rank, other in enumerate(records) if other.get("has")]
-        if not owners:
-            raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
-        parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
-        check_parts(label, parts, dim)
-        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
-        whole = self._joined(shared, dim)
-        if shape is not None and tuple(shape) != tuple(whole.shape):
-            raise ConfigurationError(f"{label}: the parts make a table of {tuple(whole.shape)}; want {tuple(shape)}")
+            tensor, parts = None, expected_parts(label, record, shape, dtype, dealing=self.is_dealer)
+        else:
+            records = announce(self.party, label, record)
+            if self.party.dealer is not None and records[self.party.dealer].get("has"):
+                raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
+            refuse_errors(label, records)
+            owners = [rank for rank, other in enumerate(records) if other.get("has")]
+            if not owners:
+                raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
+            parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
+        for rank in parts:
+            self.check_rank(label, "owner", rank)
+        check_parts(label, parts, dim, shape)
+        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in parts]
+        whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
         return SharedTensor.wrap(self, whole, shared[0].dtype)
-
-    def _joined(self, parts: Sequence[SharedTensor], dim: int) -> Share:
-        return self.protocol.join([part.protocol_share for part in parts], lambda values: torch.cat(values, dim))
 
     def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
         """Share a checked tensor of announced shape and type; `share` is what programs call."""

@@ -331,12 +331,16 @@ def test_what_cannot_be_dealt_leaves_no_file(tmp_path):
         session.share(X, owner=0, shape=(64, 12))
 
     def rows(session):
-        session.share_rows(X, shape=(64, 12))
+        session.share_rows(X, shape={0: (64, 12)})
+
+    def whole(session):
+        session.share_rows(None, shape=(64, 12))
 
     for program, text in [
         (no_shape, "share .step .*: dealing beforehand, and the data of rank 1 are not here; want shape="),
         (data, "the dealer passed data"),
         (rows, "the dealer passed data"),
+        (whole, "got no shape of each owner's part; want shape={0: "),
         (lambda session: session.load_module(nn.Linear(2, 1), tmp_path), "what was saved is not here"),
     ]:
         with pytest.raises(ConfigurationError, match=text):
@@ -347,7 +351,7 @@ def test_what_cannot_be_dealt_leaves_no_file(tmp_path):
 def test_rows_and_columns_of_several_owners(tmp_path):
     def program(session):
         mine = None if session.is_dealer else X[session.rank :: session.computing]
-        x = session.share_rows(mine, shape=(64, 12))
+        x = session.share_rows(mine, shape={0: (32, 12), 1: (32, 12)})
         return session.reveal((x[:4] * x[4:8]).relu()), session.counts.total("online").bytes_sent
 
     mpc.deal(program, tmp_path)
@@ -371,11 +375,11 @@ def test_the_memory_of_a_deal_does_not_grow_with_its_length(tmp_path, monkeypatc
     monkeypatch.setattr(store.Writer, "put", watched)
 
     def program(session):
-        x = session.share(None, owner=0, shape=(100, 300))
+        x = session.share(None, owner=0, shape=(100, 600))
         for _ in range(80):
             x = (x * x).relu()
         session.settle([x])
 
     (_, last) = mpc.deal(program, tmp_path)
-    assert corrections(last) > 100 << 20
+    assert corrections(last) > 50 << 20
     assert max(largest) < 5 << 20
