@@ -98,7 +98,12 @@ class Session:
         given = source(place, party, facts)
         self.dealt = None if given is None else given.dealt
         options |= {} if given is None else {"source": given}
-        self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+        try:
+            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+        except BaseException:
+            if given is not None:
+                given.close()
+            raise
         self.protocol_name = protocol
         self.stream = Stream(align(party, generator(given)))
 
