@@ -13,6 +13,7 @@
 See README.md. Importing this package loads torch and NumPy, and neither MPI nor pandas nor scikit-learn.
 """
 
+from mpc.deal import deal
 from mpc.errors import SecretError, UnsupportedOperation
 from mpc.plan import Plan, plan
 from mpc.saving import load_weights, save_weights
@@ -33,6 +34,7 @@ __all__ = [
     "SharedTensor",
     "UnsupportedOperation",
     "__version__",
+    "deal",
     "load_weights",
     "plan",
     "save_weights",

@@ -15,23 +15,31 @@ from mpc.version import __version__
 from parties import ConfigurationError, Party
 
 
-def agree_on_run(
-    party: Party, protocol: str, options: Mapping[str, Any], parameters: Mapping[str, Any], program: str | None
-) -> None:
-    """Compare what must be equal on all ranks. Raises DisagreementError that names it; five short broadcasts."""
-    party.agree("version of jointfit", __version__.encode())
-    party.agree("version of torch", torch.__version__.encode())
-    party.agree("protocol", f"{protocol}, {json.dumps(dict(options), sort_keys=True, default=str)}".encode())
-    party.agree("program", (program or _main_program()).encode())
-    party.agree("parameters", _canonical(parameters))
+def facts_of_run(
+    protocol: str, options: Mapping[str, Any], parameters: Mapping[str, Any], program: str | None
+) -> dict[str, str]:
+    """What must be equal on all ranks, and in files of correlations, by name."""
+    return {
+        "version of jointfit": __version__,
+        "version of torch": str(torch.__version__),
+        "protocol": f"{protocol}, {json.dumps(dict(options), sort_keys=True, default=str)}",
+        "program": program or _main_program(),
+        "parameters": _canonical(parameters),
+    }
 
 
-def _canonical(parameters: Mapping[str, Any]) -> bytes:
+def agree_on_run(party: Party, facts: Mapping[str, str]) -> None:
+    """Compare the facts among all ranks. Raises DisagreementError that names one; five short broadcasts."""
+    for name, value in facts.items():
+        party.agree(name, value.encode())
+
+
+def _canonical(parameters: Mapping[str, Any]) -> str:
     try:
-        text = json.dumps(dict(parameters), sort_keys=True).encode()
+        text = json.dumps(dict(parameters), sort_keys=True)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"parameters: {error}; want numbers, texts, and lists of them") from None
-    return text if len(text) < 2000 else hashlib.sha256(text).hexdigest().encode()
+    return text if len(text) < 2000 else hashlib.sha256(text.encode()).hexdigest()
 
 
 def _main_program() -> str:

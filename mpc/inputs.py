@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mpc.announce import Record, message
+from mpc.announce import Record, message, refuse_errors
 from parties import ConfigurationError
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _REALS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+Shapes = Sequence[int] | Mapping[int, Sequence[int]] | None
+"""The shape of a table of several owners: the whole one's, or each part's by rank."""
+
 DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype in (torch.bool, torch.int64, torch.float32, torch.float64)}
 """The types that shared tensors have, by the name they are announced under."""
 
@@ -93,11 +96,57 @@ def announced_shape(record: Record, label: str, rank: int) -> tuple[torch.Size, 
     return torch.Size(shape or []), DTYPES[dtype]
 
 
-def check_parts(label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int) -> None:
-    """Raise ConfigurationError unless parts can be joined along ``dim``."""
+def expected(
+    label: str, record: Record, owner: int, shape: Sequence[int] | None, dtype: torch.dtype | None, *, dealing: bool
+) -> tuple[torch.Size, torch.dtype]:
+    """The shape and type of an input for a rank without peers, which may not have it: a planner, a dealer beforehand.
+
+    Raises ConfigurationError if nobody said the shape, or the dealer passed data.
+    """
+    refuse_errors(label, [record])
+    if record["has"] and dealing:
+        raise ConfigurationError(f"{label}: the dealer passed data; want None there")
+    if record["has"]:
+        return announced_shape(record, label, owner)
+    if shape is None:
+        what = "dealing beforehand" if dealing else "planning"
+        raise ConfigurationError(f"{label}: {what}, and the data of rank {owner} are not here; want shape=")
+    return torch.Size(shape), dtype or torch.float32
+
+
+def expected_parts(
+    label: str, record: Record, shape: Shapes, dtype: torch.dtype | None, *, dealing: bool
+) -> dict[int, tuple[torch.Size, torch.dtype]]:
+    """The shapes and types of the parts of a table, by owner, for a rank without peers; see `expected`.
+
+    A planner takes a table of which the whole shape alone is known for rank 0's.
+    """
+    parts: Mapping[int, Sequence[int] | None] = shape if isinstance(shape, Mapping) else {0: shape}
+    if dealing and parts is not shape and not record["has"]:
+        example = "shape={0: (300, 30), 1: (200, 30)}"
+        raise ConfigurationError(f"{label}: dealing beforehand, got no shape of each owner's part; want {example}")
+    record = {**record, "has": record["has"] and dealing}
+    return {rank: expected(label, record, rank, parts[rank], dtype, dealing=dealing) for rank in sorted(parts)}
+
+
+def check_parts(
+    label: str, parts: Mapping[int, tuple[torch.Size, torch.dtype]], dim: int, shape: Shapes = None
+) -> None:
+    """Raise ConfigurationError unless parts can be joined along ``dim``, to ``shape`` or from parts of such shapes."""
     names = {dtype: name for name, dtype in DTYPES.items()}
     got = "; ".join(f"rank {rank}: {tuple(shape)} {names[dtype]}" for rank, (shape, dtype) in parts.items())
     kinds = {(tuple(shape[:dim]) + tuple(shape[dim + 1 :]), len(shape), dtype) for shape, dtype in parts.values()}
     if len(kinds) > 1 or any(len(shape) <= dim for shape, _ in parts.values()):
         which = "the first" if dim == 0 else "the second"
         raise ConfigurationError(f"{label}: got {got}; want one type and equal sizes but for {which}")
+    if isinstance(shape, Mapping):
+        if {rank: tuple(size) for rank, size in shape.items()} != {
+            rank: tuple(part[0]) for rank, part in parts.items()
+        }:
+            want = "; ".join(f"rank {rank}: {tuple(shape[rank])}" for rank in sorted(shape))
+            raise ConfigurationError(f"{label}: got {got}; want {want}")
+    elif shape is not None:
+        whole = list(next(iter(parts.values()))[0])
+        whole[dim] = sum(size[dim] for size, _ in parts.values())
+        if whole != list(shape):
+            raise ConfigurationError(f"{label}: the parts make a table of {tuple(whole)}; want {tuple(shape)}")

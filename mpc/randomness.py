@@ -21,12 +21,17 @@ _LOCK = threading.RLock()
 """Guards torch's generator, of which a process has one."""
 
 
-def align(party: Party) -> int:
+def align(party: Party, dealt: Tensor | None = None) -> int:
     """Give torch's generator the same state on all ranks; returns a public seed that all agree on.
 
     If all ranks seeded torch alike, its state stays as it is; otherwise all take a seed that rank 0 draws. So a model
     made inside the session has the same initial weights everywhere. Ranks that are threads have `OwnStream` instead.
+    With correlations from files all take the state that the dealer had, ``dealt``, without a message.
     """
+    if dealt is not None:
+        if party.channel.transport != "threads":
+            torch.set_rng_state(dealt)
+        return int(hashlib.sha256(dealt.numpy().tobytes()).hexdigest()[:14], 16)
     with _LOCK:
         state = hashlib.sha256(torch.get_rng_state().numpy().tobytes()).hexdigest()
     fresh = int.from_bytes(os.urandom(7), "little")

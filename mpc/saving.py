@@ -94,6 +94,8 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
     Reveals nothing. Cost: one round of announcements; rank 0 sends the manifest to the dealer.
     """
     label = session.step("load_module")
+    if session.is_planner and session.is_dealer:
+        raise ConfigurationError(f"{label}: what was saved is not here, so such a program cannot be dealt beforehand")
     record: dict[str, Any] = {"structure": None, "id": None, "manifest": None, "error": None}
     parts: dict[str, Tensor] = {}
     manifest: dict[str, Any] = {}

@@ -11,16 +11,15 @@ import torch
 from torch import Tensor
 
 import protocols
-from mpc.agreement import agree_on_run
+from mpc.agreement import agree_on_run, facts_of_run
 from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
-from mpc.inputs import announced_shape, check_parts, prepare
-from mpc.memory import keep_freed_memory
+from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_parts, prepare
+from mpc.offline import Place, generator, source, start
 from mpc.randomness import Stream, align, unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Party, Role
-from parties.roles import connect
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -37,6 +36,7 @@ def session(
     *,
     parameters: Mapping[str, Any] | None = None,
     program: str | None = None,
+    correlations: str | Path | Place | None = None,
     **options: Any,
 ) -> Session:
     """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
@@ -47,20 +47,20 @@ def session(
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
+        correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
+            default what `jointfit run --correlations` says, else a dealer takes part.
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol.
-        DisagreementError: ranks differ in version, protocol, bits, program or parameters.
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol; or a rank cannot use
+            its file of correlations, see `mpc.offline.take`.
+        DisagreementError: ranks differ in version, protocol, bits, program, parameters, or deal.
     """
+    place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
-        if protocol == "plain":
-            party = DryParty(1, dealer=False)
-        else:
-            keep_freed_memory()
-            party = connect()
+        party, place = start(protocol, place)
     try:
-        return Session(party, protocol, bits, parameters=parameters, program=program, **options)
+        return Session(party, protocol, bits, place=place, parameters=parameters, program=program, **options)
     except BaseException as error:
         party.fail(error)
         raise
@@ -74,6 +74,7 @@ class Session:
         stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
         rank, size, computing, role, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
+        dealt: bytes of corrections that files of correlations hold; None with a dealer.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -85,16 +86,26 @@ class Session:
         *,
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
+        place: Place,
         **options: Any,
     ) -> None:
         self.party = party
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
         self._steps = 0
-        agree_on_run(party, f"{protocol}, {bits} bits", options, parameters or {}, program)
-        self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+        facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program)
+        agree_on_run(party, facts)
+        given = source(place, party, facts)
+        self.dealt = None if given is None else given.dealt
+        options |= {} if given is None else {"source": given}
+        try:
+            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+        except BaseException:
+            if given is not None:
+                given.close()
+            raise
         self.protocol_name = protocol
-        self.stream = Stream(align(party))
+        self.stream = Stream(align(party, generator(given)))
 
     @property
     def rank(self) -> int:
@@ -136,18 +147,24 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close; after an error, tell the other ranks, which then end with an error that names this one."""
+        try:
+            if error is None:
+                self.protocol.finish()
+            else:
+                self.party.fail(error)
+        except BaseException as late:
+            self.party.fail(late)
+            raise
+        finally:
+            self.protocol.close()
         if error is None:
-            self.protocol.close()
             self.party.close()
-        else:
-            self.party.fail(error)
-            self.protocol.close()
 
     # In -------------------------------------------------------------------------------------------------------------
 
     @property
     def is_planner(self) -> bool:
-        """Whether this session only counts; see `mpc.plan`."""
+        """Whether this session has no peers: it only counts, or deals beforehand; see `mpc.plan`, `mpc.deal`."""
         return isinstance(self.party, DryParty) and self.size > 1
 
     def share(
@@ -174,7 +191,8 @@ class Session:
         label = self.step("share")
         tensor, record = prepare(data, self.encoding.bits, dtype)
         if self.is_planner:
-            return self._expected(label, record, owner, shape, dtype)
+            self.check_rank(label, "owner", owner)
+            return self.input(None, *expected(label, record, owner, shape, dtype, dealing=self.is_dealer), owner)
         record["owner"] = owner
         records = announce(self.party, label, record)
         refuse_differences(label, "owner", records, "the owner")
@@ -191,63 +209,46 @@ class Session:
             raise ConfigurationError(f"{label}: rank {owner} passed shape {tuple(size)}; want {tuple(shape)}")
         return self.input(tensor, size, kind, owner)
 
-    def _expected(
-        self, label: str, record: Any, owner: int, shape: Sequence[int] | None, dtype: torch.dtype | None
-    ) -> SharedTensor:
-        """Stand for an input whose shape alone is known."""
-        refuse_errors(label, [record])
-        self.check_rank(label, "owner", owner)
-        kind = dtype or torch.float32
-        if record["has"]:
-            shape, kind = announced_shape(record, label, owner)
-        if shape is None:
-            raise ConfigurationError(f"{label}: planning, and the data of rank {owner} are not here; want shape=")
-        return self.input(None, torch.Size(shape), kind, owner)
-
-    def share_rows(
-        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
-    ) -> SharedTensor:
+    def share_rows(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
 
         Returns one shared tensor with the rows of rank 0 first. Reveals how many rows each owner has. ``shape`` is what
-        the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if the
-        parts differ in type or in any size but the first.
+        the whole table must look like, or what each owner's part must, ``{0: (300, 30), 1: (200, 30)}``; a planner
+        needs one of them, dealing beforehand the second. Raises as `share` does, and ConfigurationError if the parts
+        differ in type or in any size but the first.
         """
         return self._share_parts(part, dtype, 0, shape)
 
-    def share_columns(
-        self, part: Any, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
-    ) -> SharedTensor:
+    def share_columns(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
         order; ranks without any pass None.
 
-        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. ``shape``
-        is what the whole table must look like; a planner needs it. Raises as `share` does, and ConfigurationError if
-        the parts differ in type or in any size but the second.
+        Returns one shared tensor with the columns of rank 0 first. Reveals how many columns each owner has. ``shape``:
+        as in `share_rows`. Raises as `share` does, and ConfigurationError if the parts differ in type or in any size
+        but the second.
         """
         return self._share_parts(part, dtype, 1, shape)
 
-    def _share_parts(
-        self, part: Any, dtype: torch.dtype | None, dim: int, shape: Sequence[int] | None
-    ) -> SharedTensor:
+    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int, shape: Shapes) -> SharedTensor:
         what = ("rows", "columns")[dim]
         label = self.step(f"share {what}")
         tensor, record = prepare(part, self.encoding.bits, dtype)
         if self.is_planner:
-            return self._expected(label, {**record, "has": False}, 0, shape, dtype)
-        records = announce(self.party, label, record)
-        if self.party.dealer is not None and records[self.party.dealer].get("has"):
-            raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
-        refuse_errors(label, records)
-        owners = [rank for rank, other in enumerate(records) if other.get("has")]
-        if not owners:
-            raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
-        parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
-        check_parts(label, parts, dim)
-        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in owners]
+            tensor, parts = None, expected_parts(label, record, shape, dtype, dealing=self.is_dealer)
+        else:
+            records = announce(self.party, label, record)
+            if self.party.dealer is not None and records[self.party.dealer].get("has"):
+                raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
+            refuse_errors(label, records)
+            owners = [rank for rank, other in enumerate(records) if other.get("has")]
+            if not owners:
+                raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
+            parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
+        for rank in parts:
+            self.check_rank(label, "owner", rank)
+        check_parts(label, parts, dim, shape)
+        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in parts]
         whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
-        if shape is not None and tuple(shape) != tuple(whole.shape):
-            raise ConfigurationError(f"{label}: the parts make a table of {tuple(whole.shape)}; want {tuple(shape)}")
         return SharedTensor.wrap(self, whole, shared[0].dtype)
 
     def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
@@ -410,5 +411,7 @@ class Session:
             total = self.counts.total(phase)
             sent = f"{total.bytes_sent:>14,} bytes sent, {total.messages:>9,} messages"
             lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
+        if self.dealt is not None:
+            lines.append(f"correlations from files: {self.protocol.offline_bytes:,} of {self.dealt:,} bytes used")
         lines += [f"revealed: {line}" for line in self.reveals]
         return "\n".join(lines)

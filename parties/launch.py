@@ -1,4 +1,4 @@
-"""Start all ranks of a program on this machine: what `jointfit run` does."""
+"""Start all ranks of a program on this machine, what `jointfit run` does; or one process without peers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from parties.mesh import listen
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
     from parties.mesh import Address
 
-__all__ = ["run_local"]
+__all__ = ["run_alone", "run_local"]
 
 _GRACE = 3.0
 _FORCE = 1.0
@@ -37,6 +37,7 @@ def run_local(
     dealer: bool = True,
     prefix: bool = True,
     route: Callable[[int, int, Address], Address] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> int:
     """Run a command once for each rank, connected over TLS on this machine, and wait for all.
 
@@ -48,6 +49,7 @@ def run_local(
         prefix: whether lines of output begin with the rank, as in ``[0] …``.
         route: called as route(r, s, address) for each rank r that dials a rank s, which listens at the address; returns
             where r is to reach s, such as a proxy that leads there. Without it ranks reach each other directly.
+        environ: variables that the processes get beside those of this one.
 
     Returns:
         0 if all ended well; otherwise the exit code of the rank that failed first (128 + n after signal n, 130 after
@@ -81,8 +83,9 @@ def run_local(
         shared = {
             "JOINTFIT_CREDENTIALS": folder,
             "JOINTFIT_DEALER": "last" if dealer else "none",
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks))),
+            "OMP_NUM_THREADS": _threads(ranks),
             "PYTHONUNBUFFERED": "1",
+            **(environ or {}),
         }
         stack.enter_context(_terminable())
         group = stack.enter_context(_Group(prefix=prefix))
@@ -93,11 +96,26 @@ def run_local(
         return group.wait()
 
 
+def run_alone(command: Sequence[str], ranks: int, environ: Mapping[str, str], name: str) -> int:
+    """Run a command in one process without peers, and wait for it; otherwise as one of ``ranks`` in `run_local`.
+
+    ``name`` stands before a message about how it ended.
+    """
+    with _terminable(), _Group(prefix=False, name=name) as group:
+        group.start(None, command, {**os.environ, "OMP_NUM_THREADS": _threads(ranks), **environ}, None)
+        return group.wait()
+
+
+def _threads(ranks: int) -> str:
+    return os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
+
+
 class _Group:
     """The processes of one run."""
 
-    def __init__(self, *, prefix: bool) -> None:
+    def __init__(self, *, prefix: bool, name: str = "jointfit run") -> None:
         self._prefix = prefix
+        self._name = name
         self._processes: list[subprocess.Popen[bytes]] = []
         self._readers: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -108,15 +126,18 @@ class _Group:
     def __exit__(self, *_: object) -> None:
         self._end(0.0)
 
-    def start(self, rank: int, command: Sequence[str], environ: dict[str, str], listener: socket.socket) -> None:
-        number = listener.fileno()
-        environ["JOINTFIT_LISTEN_FD"] = str(number)
+    def start(
+        self, rank: int | None, command: Sequence[str], environ: dict[str, str], listener: socket.socket | None
+    ) -> None:
+        handed = () if listener is None else (listener.fileno(),)
+        if handed:
+            environ["JOINTFIT_LISTEN_FD"] = str(handed[0])
         pipe = subprocess.PIPE if self._prefix else None
         try:
             process = subprocess.Popen(
                 list(command),
                 env=environ,
-                pass_fds=(number,),
+                pass_fds=handed,
                 stdin=subprocess.DEVNULL,
                 stdout=pipe,
                 stderr=pipe,
@@ -160,7 +181,8 @@ class _Group:
         code = ends[first]
         others = ", ".join(f"rank {rank} {_how(each)}" for rank, each in enumerate(ends) if each and rank != first)
         rest = f"; then {others}; the errors above name the rank where it began" if others else ""
-        self._say(f"rank {first} {_how(code)}{rest}")
+        who = f"rank {first}" if len(self._processes) > 1 else "the program"
+        self._say(f"{who} {_how(code)}{rest}")
         return 128 - code if code < 0 else code
 
     def _end(self, grace: float) -> None:
@@ -192,7 +214,7 @@ class _Group:
 
     def _say(self, text: str) -> None:
         with self._lock:
-            sys.stderr.write(f"jointfit run: {text}\n")
+            sys.stderr.write(f"{self._name}: {text}\n")
             sys.stderr.flush()
 
 

@@ -9,17 +9,18 @@ Ohata and Nuida 2020. Steps that need several messages stand in files of their o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, Party, Role, Seeds, exchange_seeds
+from parties import ConfigurationError, DryParty, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
 from protocols import compare, products, smooth, sorting, tournament, truncate
 from protocols.additive_share import AdditiveShare, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
+from protocols.correlations.source import Messages, Source
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.ring import broadcast, outline, uniform
 from protocols.schedule import Opening, Scheduler
@@ -39,17 +40,26 @@ class Additive(Steps, Protocol):
     name: ClassVar[str] = "additive"
 
     def __init__(
-        self, party: Party, bits: int = 20, *, planning: bool = False, observe: Observer | None = None
+        self,
+        party: Party,
+        bits: int = 20,
+        *,
+        planning: bool = False,
+        source: Source | None = None,
+        observe: Observer | None = None,
     ) -> None:
         """Set up the seeds with the other ranks.
 
-        ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``observe`` gets the bytes of
-        every opened (masked) value, for tests of their distribution.
+        ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``source``: of correlations that
+        are dealt beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part.
+        ``observe`` gets the bytes of every opened (masked) value, for tests of their distribution.
         """
-        if party.dealer is None or party.computing < 2:
+        files = source is not None and party.role is Role.COMPUTING
+        if (party.dealer is None) != files or party.computing < 2:
             raise ConfigurationError(
-                f"protocol 'additive' needs two or more computing parties and a dealer; got {party.size} ranks, "
-                f"dealer {'missing' if party.dealer is None else f'on rank {party.dealer}'}"
+                f"protocol 'additive' needs two or more computing parties, and a dealer or files that one dealt "
+                f"beforehand; got {party.size} ranks, dealer "
+                f"{'missing' if party.dealer is None else f'on rank {party.dealer}'}, {'' if files else 'no '}files"
             )
         if not 8 <= bits <= 24:
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
@@ -58,19 +68,14 @@ class Additive(Steps, Protocol):
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is Role.DEALER
-        self._seeds: Seeds | None = None if planning else exchange_seeds(party)
-        self.correlations = Correlations(party, self._streams())
+        self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
+        if source is None and self._seeds is not None:
+            source = Messages(party, self._seeds)
+        self.correlations = Correlations(party, source)
         self.scheduler = Scheduler(self._exchange)
         if party.role is Role.DEALER:
             # The last party may be waiting for correlations while the dealer waits for the last party.
             party.before_waiting = self.correlations.flush
-
-    def _streams(self) -> list[Any]:
-        if self._seeds is None:
-            return []
-        dealer = cast(int, self.party.dealer)
-        ranks = range(self.party.computing) if self.party.role is Role.DEALER else [dealer]
-        return [self._seeds.stream(rank, "correlations", dealer) for rank in ranks]
 
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()
@@ -135,7 +140,7 @@ class Additive(Steps, Protocol):
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
         out.ready = True
         if not is_bit:
-            secret = torch.zeros_like(value) if self.virtual and self._seeds is not None else None
+            secret = torch.zeros_like(value) if self.virtual and not self.correlations.planning else None
             out.form = Form(public, [])
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out
@@ -192,6 +197,9 @@ class Additive(Steps, Protocol):
             out.data = part.clone()
         out.ready = True
         return out
+
+    def finish(self) -> None:
+        self.correlations.finish()
 
     def close(self) -> None:
         """Forget the seeds and generators. Nothing can be shared or opened afterwards."""

@@ -105,8 +105,11 @@ class Protocol(abc.ABC):
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
         """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
 
-    def close(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
-        """End: send what waits, and forget keys."""
+    def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
+        """The program ended well: send what waits."""
+
+    def close(self) -> None:  # noqa: B027
+        """End: forget keys, and drop what waits."""
 
     # ---- in and out -------------------------------------------------------------------------------------------
 

@@ -1,6 +1,8 @@
 """Hospitals train a logistic regression and a perceptron on breast-cancer data, split by rows and by columns.
 
 mpirun -n 3 python -m experiments.clinical        (or: jointfit run -n 3 -m experiments.clinical)
+
+Without a dealer: jointfit deal -n 3 --out deal -m experiments.clinical; jointfit run -n 2 --correlations deal -m …
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+import torch
 from sklearn.metrics import accuracy_score, roc_auc_score, roc_curve
 from torch import Tensor
 
@@ -28,11 +31,15 @@ def shared_tables(session: mpc.Session, split: str, table: Tables) -> Tables:
     def mine(whole: Tensor) -> Tensor | None:
         return None if session.is_dealer else part(whole, session.computing, session.rank)
 
+    def shapes(whole: Tensor) -> dict[int, torch.Size]:
+        return {rank: part(whole, session.computing, rank).shape for rank in range(session.computing)}
+
     if split == "rows":
-        y = session.share_rows(mine(table.y))
+        y = session.share_rows(mine(table.y), shape=shapes(table.y))
     else:
-        y = session.share(table.y if session.rank == 0 else None, owner=0)
-    return Tables(share(mine(table.x)), y, share(mine(table.x_test)))
+        y = session.share(table.y if session.rank == 0 else None, owner=0, shape=table.y.shape)
+    x = share(mine(table.x), shape=shapes(table.x))
+    return Tables(x, y, share(mine(table.x_test), shape=shapes(table.x_test)))
 
 
 def program(session: mpc.Session, options: argparse.Namespace) -> list[Outcome]:

@@ -8,6 +8,8 @@ receives the difference from the dealer. The same call does the right thing in e
 - the dealer computes the value from the masks and sends the correction, gathered into one message a round;
 - the planner has no seeds and counts bytes on meta tensors.
 
+Seeds and corrections come from a `source`: a running dealer, or files that were dealt beforehand.
+
 Security: semi-honest parties and dealer; the dealer must not collude with any party. Whoever holds all seeds (the
 dealer) can unmask every opening it sees; it sees none. Source: Beaver 1991; seed compression as in Boyle et al. 2018
 (section 1), for correlations that need no programmability.
@@ -18,24 +20,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DisagreementError, Party, Role, WireError
+from parties import ConfigurationError, DisagreementError, Party, Role
 from parties.prg import Generator
+from protocols.correlations.source import CHECK, Source
 from protocols.form import Mask
 from protocols.ring import as_bytes, fill, outline
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
-
-CHECK = 8
-"""Every message of corrections ends in a digest of the program's correlations so far."""
-
-LIMIT = 1 << 32
-"""Largest message of corrections that a party accepts, in bytes."""
 
 Deal = Callable[..., Sequence[Tensor]]
 
@@ -64,10 +61,11 @@ def _expand(output: Output, stream: Generator) -> Tensor:
 class Correlations:
     """The stream of correlations of one session, seen from one rank. Calls are made in the same order everywhere."""
 
-    def __init__(self, party: Party, streams: Sequence[Generator]) -> None:
-        """``streams``: the dealer's with each party in order of rank; a party's one with the dealer; none: planner."""
+    def __init__(self, party: Party, source: Source | None) -> None:
+        """``source``: of seeds and corrections; None for the planner, which has none."""
         self._party = party
-        self._streams = list(streams)
+        self._source = source
+        self._streams = [] if source is None else list(source.streams)
         self._is_dealer = party.role is Role.DEALER
         self._is_last = party.rank == party.computing - 1 and not self._is_dealer
         self._waiting: list[memoryview] = []
@@ -75,14 +73,23 @@ class Correlations:
         self._program = blake2b(digest_size=CHECK)
         self._mark = self._check = b""
         self._buffer = memoryview(b"")
+        self._dealt = 0
+        self._last = ""
         self.offline_bytes = 0
-
-        self.planning = not self._streams
+        self.planning = source is None
         self._closed = False
+
+    def finish(self) -> None:
+        """Hand over what is waiting: the program ended well."""
+        self.flush()
+        if self._source is not None:
+            self._source.finish()
 
     def close(self) -> None:
         """Forget all generators and what is waiting; every later call raises."""
         self._closed = True
+        if self._source is not None:
+            self._source.close()
         self._streams.clear()
         self._waiting.clear()
         self._buffer = memoryview(b"")
@@ -108,7 +115,11 @@ class Correlations:
         Cost: the outputs' bytes once, from the dealer to the last party, offline.
         """
         self.offline_bytes += sum(output.bytes for output in outputs)
-        self.note(f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}".encode())
+        self._dealt += 1
+        self._last = f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}"
+        self.note(self._last.encode())
+        if self._source is not None and self._source.dealt is not None and self.offline_bytes > self._source.dealt:
+            raise self._differs(f"{self._source.dealt} bytes of correlations were dealt, and the program wants more")
         if any(output.bytes for output in outputs):
             self._mark = self._program.digest()
         if self.planning:
@@ -121,11 +132,13 @@ class Correlations:
 
     def flush(self) -> None:
         """Send what the dealer has waiting. Called at the end of every round, on every rank."""
-        if self._waiting:
+        if self._waiting and self._source is not None:
             self._waiting.append(memoryview(self._mark))
-            self._party.send(self._party.computing - 1, b"".join(self._waiting), "correlations")
-            self._waiting.clear()
+            self._source.put(self._waiting)
+            self._waiting = []
             self._waiting_bytes = 0
+        if self._buffer:
+            raise self._differs(f"{len(self._buffer)} bytes of correlations were dealt that the program did not want")
 
     # ---- the roles ---------------------------------------------------------------------------------------------
 
@@ -151,9 +164,10 @@ class Correlations:
         if tuple(value.shape) != output.shape or value.dtype != output.dtype:
             raise TypeError(f"dealt {value.dtype} {tuple(value.shape)}, declared {output.dtype} {output.shape}")
         others = self._combine(output, self._streams[:-1])
-        correction = value - others if output.additive else value ^ others
+        correction = others  # in its place: fresh memory costs more than the subtraction
+        torch.sub(value, others, out=correction) if output.additive else correction.bitwise_xor_(value)
         if correction.numel():
-            self._waiting.append(as_bytes(correction.contiguous()))
+            self._waiting.append(as_bytes(correction))
             self._waiting_bytes += output.bytes
             if self._waiting_bytes >= FLUSH:
                 self.flush()
@@ -170,19 +184,21 @@ class Correlations:
         done = 0
         while done < output.bytes:
             if not self._buffer:
-                dealer = self._party.dealer
-                if dealer is None:
-                    raise WireError("correlations are wanted but the session has no dealer")
-                message = self._party.receive(dealer, "correlations", limit=LIMIT).toreadonly()
+                message = cast(Source, self._source).take()
                 self._buffer, self._check = message[:-CHECK], bytes(message[-CHECK:])
             step = min(len(self._buffer), output.bytes - done)
             target[done : done + step] = self._buffer[:step]
             self._buffer = self._buffer[step:]
             done += step
             if not self._buffer and self._check != self._mark:
-                raise DisagreementError(
-                    f"rank {self._party.rank} and the dealer, rank {self._party.dealer}, run different programs: their "
-                    f"lists of correlations differ at or before one of {output.bytes} bytes",
-                    rank=self._party.dealer,
-                )
+                raise self._differs("their lists of correlations differ")
         return value
+
+    def _differs(self, how: str) -> DisagreementError:
+        dealer = self._party.dealer
+        name = "what the files of correlations were dealt for" if dealer is None else f"the dealer, rank {dealer},"
+        return DisagreementError(
+            f"rank {self._party.rank} and {name} run different programs: {how}, at or before correlation number "
+            f"{self._dealt}: {self._last}",
+            rank=dealer,
+        )

@@ -11,6 +11,7 @@ def test_version_and_help(capsys):
         (["--version"], f"jointfit {mpc.__version__}"),
         (["--help"], "run a program on several ranks"),
         (["run", "--help"], "jointfit run -n 4 train.py --epochs 20"),
+        (["deal", "--help"], "jointfit deal -n 3 --out deal train.py"),
     ]:
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
@@ -25,6 +26,9 @@ def test_version_and_help(capsys):
         (["run", "-n", "3"], "no program"),
         (["run", "-n", "3", "none.py"], "found no program none.py"),
         (["run", "-n", "2", __file__], "got 2, want at least 3"),
+        (["run", "-n", "2", "--correlations", "nowhere", __file__], "found no folder nowhere"),
+        (["deal", "-n", "2", "--out", "nowhere", __file__], "got 2, want at least 3"),
+        (["deal", "--out", "nowhere"], "no program"),
     ],
 )
 def test_what_cannot_start_is_said(arguments, text, capsys):
@@ -35,8 +39,10 @@ def test_what_cannot_start_is_said(arguments, text, capsys):
 def test_the_program_keeps_its_options(monkeypatch):
     seen = {}
 
-    def run_local(command, ranks, base_port, *, dealer, prefix):
-        seen.update(command=command[1:], ranks=ranks, base_port=base_port, dealer=dealer, prefix=prefix)
+    def run_local(command, ranks, base_port, *, dealer, prefix, environ):
+        seen.update(
+            command=command[1:], ranks=ranks, base_port=base_port, dealer=dealer, prefix=prefix, environ=environ
+        )
         return 7
 
     monkeypatch.setattr(cli, "run_local", run_local)
@@ -47,6 +53,7 @@ def test_the_program_keeps_its_options(monkeypatch):
         "base_port": 9000,
         "dealer": True,
         "prefix": True,
+        "environ": {},
     }
     cli.main(["run", "-m", "experiments.clinical", "--epochs", "1"])
     assert seen["command"] == ["-m", "experiments.clinical", "--epochs", "1"]

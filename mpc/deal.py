@@ -1,0 +1,49 @@
+"""Dealing beforehand: run a program in the dealer's role alone, and write what the parties will need to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mpc.offline import Place
+from mpc.randomness import OwnStream
+from mpc.session import Session, session
+from parties import DryParty
+from protocols.correlations.store import deal_file
+
+
+def deal(
+    program: Callable[[Session], Any],
+    folder: str | Path,
+    ranks: int = 3,
+    *,
+    protocol: str = "additive",
+    bits: int = 20,
+    **options: Any,
+) -> list[Path]:
+    """Run ``program(session)`` in the dealer's role without peers; `jointfit deal` does this for a script.
+
+    Arguments:
+        program: what the parties will run, with the same public arguments. It sees the dealer's rank, the last one.
+            Inputs of other ranks are not here, so `Session.share` needs their shape, as in `mpc.plan`.
+        folder: gets one file for each computing party; must not hold files of an earlier deal.
+        ranks: number of ranks, the dealer included.
+
+    Returns the files, in order of rank, each readable by this user only. They are complete once the program has ended
+    well; otherwise there are none.
+
+    Raises ConfigurationError where a shape is missing, files are there already, or the disk is full.
+
+    Security: whoever has all files can unmask every opening of the run; see protocols/correlations/store.py. Cost:
+    memory for the largest message of corrections; on disk what `mpc.plan` gives as ``offline``.
+    """
+    party = DryParty(ranks - 1, rank=ranks - 1)
+    with (
+        OwnStream(torch.get_rng_state()),
+        session(protocol, bits, party, correlations=Place(out=Path(folder)), **options) as one,
+    ):
+        program(one)
+    return [deal_file(folder, rank) for rank in range(ranks - 1)]

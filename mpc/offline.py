@@ -1,0 +1,134 @@
+"""Correlations that were dealt beforehand: where they lie, and the checks before a session uses them."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mpc.announce import announce, message, refuse_differences, refuse_errors
+from mpc.memory import keep_freed_memory
+from parties import ConfigurationError, DryParty, Party
+from parties.roles import connect
+from protocols.correlations.source import Source
+from protocols.correlations.store import Dealt, Writer, deal_file
+
+FILES = "JOINTFIT_CORRELATIONS"
+"""Names the folder or file that `jointfit run --correlations` gives its processes."""
+
+OUT = "JOINTFIT_DEAL"
+"""Names the folder that `jointfit deal` has its process write to."""
+
+RANKS = "JOINTFIT_DEAL_RANKS"
+"""The number of ranks of that deal, the dealer included."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where correlations come from or go to: ``files`` to use, or a folder ``out`` to deal to; neither: a dealer."""
+
+    files: Path | None = None
+    out: Path | None = None
+
+
+def start(protocol: str, place: Place) -> tuple[Party, Place]:
+    """This process's rank, and where its correlations come from or go to, completed from the environment."""
+    if protocol == "plain":
+        return DryParty(1, dealer=False), place
+    keep_freed_memory()
+    out, files = os.environ.get(OUT), os.environ.get(FILES)
+    if out is not None:
+        ranks = os.environ.get(RANKS, "")
+        if not ranks.isdigit() or int(ranks) < 3:
+            raise ConfigurationError(f"{RANKS} is {ranks!r}; want at least 3: two computing parties and a dealer")
+        return DryParty(int(ranks) - 1, rank=int(ranks) - 1), Place(out=Path(out))
+    if files is not None and place.files is None:
+        place = Place(files=Path(files))
+    return connect(dealer=None if place.files is None else False), place
+
+
+def source(place: Place, party: Party, facts: Mapping[str, str]) -> Source | None:
+    """Where a protocol's correlations come from or go to; None if a dealer takes part."""
+    if place.files is not None:
+        return take(party, place.files, facts)
+    if place.out is not None:
+        state = base64.b64encode(torch.get_rng_state().numpy().tobytes()).decode()
+        return Writer(place.out, party.computing, {**facts, "generator": state})
+    return None
+
+
+def generator(given: Source | None) -> Tensor | None:
+    """The state that torch's generator had at the deal; None without files of one. Raises ConfigurationError."""
+    if not isinstance(given, Dealt):
+        return None
+    try:
+        data = base64.b64decode(str(given.facts.get("generator")), validate=True)
+        state = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        torch.Generator().set_state(state)
+    except (ValueError, RuntimeError, TypeError):
+        raise ConfigurationError(f"{given.path.name} has a malformed state of torch's generator") from None
+    return state
+
+
+def take(party: Party, files: Path, facts: Mapping[str, str]) -> Dealt:
+    """This rank's file, or the one in this folder, checked on all ranks and marked as used.
+
+    Raises, on every rank alike and before any file is marked:
+        ConfigurationError: a file is missing, used, in use, damaged, open to other users, or of another rank, number of
+            parties, version, protocol, program or other parameters; says which rank's, and why.
+        DisagreementError: the files are of different deals.
+
+    Cost: two rounds of announcements.
+    """
+    label = "files of correlations"
+    record: dict[str, Any] = {"deal": None, "error": None}
+    dealt: Dealt | None = None
+    try:
+        dealt = Dealt(deal_file(files, party.rank) if files.is_dir() else files)
+        _check(dealt, party, facts)
+        generator(dealt)
+        record["deal"] = dealt.facts["deal"][:64]
+    except ConfigurationError as error:
+        record["error"] = message(error)
+    except OSError as error:
+        record["error"] = f"cannot look into {files.name}: {error.strerror}"
+    done = False
+    try:
+        records = announce(party, label, record)
+        refuse_errors(label, records)
+        refuse_differences(label, "deal", records, "the deal", "; want the files of one deal")
+        refuse_errors(label, announce(party, f"{label} used", {"error": _used(dealt)}))
+        done = True
+    finally:
+        if dealt is not None and not done:
+            dealt.close()
+    if dealt is None:
+        raise ConfigurationError(f"{label}: rank {party.rank} has none")
+    return dealt
+
+
+def _used(dealt: Dealt | None) -> str | None:
+    try:
+        if dealt is not None:
+            dealt.use()
+    except ConfigurationError as error:
+        return message(error)
+    return None
+
+
+def _check(dealt: Dealt, party: Party, facts: Mapping[str, str]) -> None:
+    if party.dealer is not None:
+        raise ConfigurationError("got files of correlations and a dealer; want one of them: connect(dealer=False)")
+    want: dict[str, Any] = {"rank": party.rank, "parties": party.computing, **facts}
+    for name, value in want.items():
+        got = dealt.facts.get(name)
+        if got != value:
+            raise ConfigurationError(
+                f"{dealt.path.name} was dealt for {name} {str(got)[:80]}; this session has {str(value)[:80]}"
+            )
