@@ -214,9 +214,12 @@ class Additive(Steps, Protocol):
 
     def _multiple(self, x: Share, factor: int) -> AdditiveShare:
         own = _own(x)
-        out = self.local([own], x.bits, lambda part: part * factor, shape=x.shape)
-        out.origin = derived(own, lambda form: form.scaled(factor), whole=True)
-        out.form = own.form.scaled(factor) if own.form is not None else None
+
+        def scaled(form: Form) -> Form:
+            return form.scaled(factor)
+
+        out = self.local([own], x.bits, lambda part: part * factor, shape=x.shape, form=scaled)
+        out.origin = derived(own, scaled, whole=True)
         return out
 
     def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
@@ -228,22 +231,27 @@ class Additive(Steps, Protocol):
         shift = outline(value.shape) if self.virtual else value
         zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
         shape = broadcast(x.shape, value.shape)
-        out = self.local([own], x.bits, lambda part: part + zero.to(part.device), shape=shape)
-        if out.shape == x.shape:
-            out.origin = derived(own, lambda form: form.shifted(shift), whole=True)
-            out.form = own.form.shifted(shift) if own.form is not None else None
+
+        def shifted(form: Form) -> Form:
+            return form.shifted(shift)
+
+        same = shape == x.shape
+        out = self.local(
+            [own], x.bits, lambda part: part + zero.to(part.device), shape=shape, form=shifted if same else None
+        )
+        if same:
+            out.origin = derived(own, shifted, whole=True)
         return out
 
-    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
-        return truncate.scale(self, self._number(x), value, bits)
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        return truncate.scale(self, self._number(x), value, bits, to)
 
     def shift(self, x: Share, power: int) -> Share:
         own = _own(self._number(x))
         if own.bits - power < 0:
             own = _own(self.lift(own, power))
-        out = self.local([own], own.bits - power, lambda part: part, shape=own.shape)
+        out = self.local([own], own.bits - power, lambda part: part, shape=own.shape, form=lambda form: form)
         out.origin = derived(own, lambda form: form, whole=True)
-        out.form = own.form
         return out
 
     def lift(self, x: Share, bits: int) -> Share:
@@ -254,11 +262,12 @@ class Additive(Steps, Protocol):
 
     def structural(self, x: Share, move: Structural) -> Share:
         own = _own(x)
-        out = self.local([own], x.bits, move, is_bit=x.is_bit)
-        out.origin = derived(
-            own, lambda form: form.structural(move), derive_bits=lambda form: form.structural(move), whole=True
-        )
-        out.form = own.form.structural(move) if own.form is not None else None
+
+        def moved(form: Form) -> Form:
+            return form.structural(move)
+
+        out = self.local([own], x.bits, move, is_bit=x.is_bit, form=moved)
+        out.origin = derived(own, moved, derive_bits=lambda form: form.structural(move), whole=True)
         return out
 
     def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:

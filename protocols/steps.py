@@ -176,8 +176,12 @@ class Steps:
         *,
         is_bit: bool = False,
         shape: Sequence[int] | None = None,
+        form: Callable[[Form], Form] | None = None,
     ) -> AdditiveShare:
-        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out."""
+        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out.
+
+        ``form`` maps the masked form of a single input, if it has one, to that of the result.
+        """
         if self.virtual and shape is not None:
             size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
             compute = lambda *_: outline(size, dtype)  # noqa: E731
@@ -185,6 +189,8 @@ class Steps:
             data = compute(*(x.part for x in inputs))
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
+            if form is not None and inputs[0].form is not None:
+                out.form = form(inputs[0].form)
             return out
         if shape is None:
             shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
@@ -192,7 +198,8 @@ class Steps:
         def step() -> Step:
             for x in inputs:
                 yield from self.value(x)
-            return compute(*(x.part for x in inputs))
+            part = compute(*(x.part for x in inputs))
+            return part if form is None or inputs[0].form is None else (part, form(inputs[0].form))
 
         return self.make(torch.Size(shape), bits, step(), is_bit=is_bit)
 

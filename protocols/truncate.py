@@ -166,19 +166,18 @@ def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor,
     return x, value, bits
 
 
-def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
+def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
     """x * value / 2^bits for a public value, without a message where x has bits to spare.
 
     Where x carries a pending rescaling, one number as factor takes part in it: one opening brings x * value to the
-    session's bits, off by at most one unit. Otherwise x is rescaled first.
+    session's bits, off by at most one unit. Otherwise x is rescaled first. ``to``: the same to other fraction bits.
     """
+    if to is not None:
+        return _times_and_cut(p, x, int(value), x.bits + bits - to, to)
     places = x.bits + bits - p.bits
     pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
     if pending and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
-        factor = int(value)
-        p.note(f"scale {factor} {places}".encode())
-        out = p.make(x.shape, p.bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
-        return out if factor >= 0 else p.negate(out)
+        return _times_and_cut(p, x, int(value), places, p.bits)
     x, value, bits = fit(p, x, value, bits)
     value = value.clone()  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
@@ -186,6 +185,19 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
     out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)
     out.origin = scaled_origin(own, value)
     return out
+
+
+def _times_and_cut(p: Additive, x: Share, factor: int, places: int, bits: int) -> Share:
+    """x * factor with ``places`` places cut off: one opening of x, unless x is open."""
+    if places <= 0:
+        out = p.local([cast("AdditiveShare", x)], bits, lambda part: part * (factor << -places), shape=x.shape)
+        out.origin = scaled_origin(cast("AdditiveShare", x), torch.tensor(factor << -places))
+        return out
+    if places > LONGEST_CUT:  # what is left is below half a unit for every x within the range
+        factor, places = factor >> (places - LONGEST_CUT), LONGEST_CUT
+    p.note(f"scale {factor} {places}".encode())
+    out = p.make(x.shape, bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
+    return cast("AdditiveShare", p.negate(out)) if factor < 0 else out
 
 
 def scaled_origin(x: AdditiveShare, value: Tensor) -> Origin | None:
