@@ -28,6 +28,8 @@ from protocols.wire import open_all, to_bytes
 
 Observer = Callable[[Tensor], None]
 
+ROUNDING = ("chance", "faithful")
+
 
 def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
@@ -39,10 +41,17 @@ class Additive(Steps, Protocol):
     name: ClassVar[str] = "additive"
 
     def __init__(
-        self, party: Party, bits: int = 20, *, planning: bool = False, observe: Observer | None = None
+        self,
+        party: Party,
+        bits: int = 20,
+        *,
+        rounding: str = "chance",
+        planning: bool = False,
+        observe: Observer | None = None,
     ) -> None:
         """Set up the seeds with the other ranks.
 
+        ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
         ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``observe`` gets the bytes of
         every opened (masked) value, for tests of their distribution.
         """
@@ -53,7 +62,10 @@ class Additive(Steps, Protocol):
             )
         if not 8 <= bits <= 24:
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
+        if rounding not in ROUNDING:
+            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
         self.bits = bits
+        self.faithful = rounding == "faithful"
         self._observe = observe
         self.party = party
         self.first = party.rank == 0
@@ -300,7 +312,8 @@ class Additive(Steps, Protocol):
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
         self.note(op.name.encode())
         public = outline(value.shape) if self.virtual else value.clone()
-        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
+        shape = op.shape(own.shape, value.shape)
+        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public), shape=shape)
 
     def _number(self, x: Share) -> Share:
         return self.integer(x) if x.is_bit else x

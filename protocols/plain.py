@@ -39,7 +39,8 @@ class InsecurePlain(Protocol):
 
     name: ClassVar[str] = "plain"
 
-    def __init__(self, party: Any = None, bits: int = 20) -> None:
+    def __init__(self, party: Any = None, bits: int = 20, *, rounding: str = "chance") -> None:
+        """``rounding`` is taken for the sake of the interface: float64 values are not rounded."""
         if party is not None and party.size > 1:
             raise ConfigurationError(f"protocol 'plain' hides nothing and runs in one process; got {party.size} ranks")
         self.bits = bits
