@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
+    from mpc.number import Number
     from mpc.value import Value
     from protocols.base import Share
+
+AnyNumber = TypeVar("AnyNumber", bound="Number")
 
 MORE = 4
 """Fraction bits of the inverse of a precise root beyond the session's: a root of 2^7 has an inverse of few units."""
@@ -57,7 +60,7 @@ def square(x: Value, factor: float) -> Value:
     narrow = x * (abs(factor) ** 0.5 * 2.0**half)
     protocol = x.session.protocol
     share = protocol.rescale(narrow.number, bits)
-    out = narrow._of(protocol.shift(protocol.multiply(share, share), -2 * half))
+    out = x._of(protocol.shift(protocol.multiply(share, share), -2 * half))
     return out.precisely(square_bits(bits)).known_nonnegative()
 
 
@@ -81,7 +84,7 @@ def root(x: Value) -> Value:
     return _waiting(x, Root(x.number), most, compute)
 
 
-def times(x: Value, factor: float) -> Value | None:
+def times(x: AnyNumber, factor: float) -> AnyNumber | None:
     """Multiply a root that waits by a public number; None where x is none, or the result would not be one."""
     known: Root | None = x.secret.facts.get("root")
     if known is None or not 0 < factor < float("inf"):
@@ -90,7 +93,7 @@ def times(x: Value, factor: float) -> Value | None:
     return _waiting(x, made, x.secret.bits, lambda: computed(x) * factor)
 
 
-def plus(x: Value, added: float) -> Value | None:
+def plus(x: AnyNumber, added: float) -> AnyNumber | None:
     """Add a public number to a root that waits; None as in `times`."""
     known: Root | None = x.secret.facts.get("root")
     if known is None or not 0 <= added < float("inf"):
@@ -99,7 +102,7 @@ def plus(x: Value, added: float) -> Value | None:
     return _waiting(x, made, x.secret.bits, lambda: computed(x) + added)
 
 
-def computed(x: Value) -> Value:
+def computed(x: AnyNumber) -> AnyNumber:
     """The same value as an ordinary one, that does not remember its square."""
     out = x._of(x.session.protocol.shift(x.number, 0)).known_nonnegative()
     if x.precision:
@@ -107,7 +110,7 @@ def computed(x: Value) -> Value:
     return out
 
 
-def _waiting(x: Value, known: Root, bits: int, compute: Callable[[], Value]) -> Value:
+def _waiting(x: AnyNumber, known: Root, bits: int, compute: Callable[[], AnyNumber]) -> AnyNumber:
     protocol = x.session.protocol
     share = protocol.defer(x.shape, bits, lambda: protocol.rescale(compute().number, bits))
     share.facts["root"] = known
@@ -157,8 +160,3 @@ def _normalised(v: Value, name: str) -> tuple[Value, int]:
     share = protocol.shift(v.number, 2 * power)
     share.facts["precision"] = share.bits
     return v._of(share).scaled(name), power
-
-
-def known(x: Any) -> bool:
-    """Whether a share is a root that waits."""
-    return "root" in x.facts

@@ -290,8 +290,8 @@ class Additive(Steps, Protocol):
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
         if all(x.clean is not None for x in own):
             out.clean = join_forms([cast(Form, x.clean) for x in own], move)
-        elif all(x.from_owners for x in own):
-            out.joined, out.keep = (own, move), True
+        else:
+            out.joined, out.keep = (own, move), all(x.from_owners for x in own)
         return out
 
     def linear(

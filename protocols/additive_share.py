@@ -50,7 +50,7 @@ class AdditiveShare(Share):
     Inner tensors: ``data`` (shape of the share; meta on dealer and planner; None until ``ready``). ``clean`` is the
     form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
     holds a computation that is run only if somebody uses the share. ``owner`` is the rank that knows an input,
-    ``joined`` the inputs that this share is made of, and how.
+    ``joined`` what this share was joined from, and how.
     """
 
     __slots__ = (
@@ -76,7 +76,7 @@ class AdditiveShare(Share):
     @property
     def from_owners(self) -> bool:
         """Whether the masked form costs the owners of inputs alone, or is there."""
-        return self.clean is not None or self.owner is not None or self.joined is not None
+        return self.clean is not None or self.owner is not None or (self.keep and self.joined is not None)
 
     @property
     def part(self) -> Tensor:

@@ -110,12 +110,7 @@ class Steps:
                 if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
                     root = x
                 yield from self.value(root)
-                if root.joined is None:
-                    mask = self.correlations.mask(root.shape, owner=root.owner)
-                    root.opening = self.open(root.facts.pop("plain", root.part), mask, sender=root.owner)
-                    root.facts["mask"] = mask
-                else:
-                    yield from self._joined(root)
+                self._open_masked(root)
             if root.opening is not None:
                 opening = root.opening
                 yield opening
@@ -126,17 +121,37 @@ class Steps:
                 x.inherit()
         return cast(Form, x.clean)
 
-    def _joined(self, x: AdditiveShare) -> Generator[Any, None, None]:
-        """Step: the masked form of joined inputs, from theirs."""
-        parents, move = cast(Any, x.joined)
-        for parent in parents[1:]:
-            self.ahead(self.masked(parent))
-        for parent in parents:
-            yield from self.masked(parent)
-        if x.clean is None:
-            forms = [cast(Form, parent.clean) for parent in parents]
-            x.clean = join_forms(forms, move)
-            x.joined = None
+    def _open_masked(self, x: AdditiveShare) -> None:
+        """Begin to open x under a fresh mask; what was joined from inputs, or from parts of which some are open, by part.
+
+        Of an input only its owner sends the sum of value and mask.
+        """
+        parts, move = x.joined or ([], None)
+        x.joined = None
+        if move is None or not (x.keep or any(part.known() for part in parts)):
+            mask = self.correlations.mask(x.shape, owner=x.owner)
+            x.opening = self.open(x.facts.pop("plain", x.part), mask, sender=x.owner)
+            x.facts["mask"] = mask
+            return
+        x.opening = opening = Opening(x.part, 8)  # opens with its parts; never queued itself
+
+        def step() -> Step:
+            for part in parts:
+                if part.known() is None:
+                    root = part.root()
+                    self._open_masked(root if root.numel == part.numel else part)
+            forms = list[Form]()
+            for part in parts:
+                form = yield from self.masked(part)
+                forms.append(form)
+            return join_forms(forms, move)
+
+        def finish(form: Form) -> None:
+            x.clean = form
+            x.opening = x.origin = None
+            self.scheduler.release(opening)
+
+        self.scheduler.start(step(), finish)
 
     def any_form(self, x: AdditiveShare) -> Generator[Any, None, Form]:
         """Step: some masked form of x, for elementwise products; opens x if it has none."""

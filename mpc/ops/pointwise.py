@@ -112,4 +112,6 @@ def _running(a: Value, b: Value, weight: float) -> Value:
     most = bits + 2
     old, new = (protocol.rescale(v.number, bits) for v in (a, b))
     m = torch.tensor(round(weight * 2.0**most))
-    return Value(session, protocol.add(protocol.rescale(old, bits + most), protocol.scale(protocol.subtract(new, old), m, most)))
+    return Value(
+        session, protocol.add(protocol.rescale(old, bits + most), protocol.scale(protocol.subtract(new, old), m, most))
+    )

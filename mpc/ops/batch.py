@@ -1,0 +1,103 @@
+"""Lists of tensors laid end to end: what an optimiser does to every parameter is done once, to all of them.
+
+The tensors of a list keep stores of their own. Their shares are pieces of one long share, computed only where a piece
+is used by itself; the next operation on the same list finds the long share again by the fact "piece". Bytes and
+rounds are those of the loop over the tensors: a joined share is opened part by part where parts are open already, and
+a weight is opened by itself, when a product first needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mpc.ops.common import write
+from mpc.tensor import SharedTensor
+from protocols.base import Share
+
+FACTS = ("precision", "nonnegative")
+"""What holds for a joined share if it holds for all parts, and for every piece."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A share is number ``place`` of ``count`` pieces of ``whole``."""
+
+    whole: Share
+    place: int
+    count: int
+
+
+def fits(lists: Sequence[Sequence[Any]]) -> bool:
+    """Whether lists of tensors can be treated as one: the same shapes and type, each list all secret or all public."""
+    first = lists[0]
+    if len(first) < 2 or any(len(x) != len(first) for x in lists):
+        return False
+    for tensors in lists:
+        if not all(isinstance(t, SharedTensor) and t.is_contiguous() and t.dtype == first[0].dtype for t in tensors):
+            return False
+        if any(t.shape != f.shape or t._store.lazy is not None for t, f in zip(tensors, first, strict=True)):
+            return False
+        if len({t.is_secret for t in tensors}) > 1 or len({id(t._store) for t in tensors}) < len(tensors):
+            return False
+    return bool(first[0].is_floating_point())
+
+
+def joined(tensors: Sequence[SharedTensor]) -> SharedTensor:
+    """The elements of all tensors of a list that `fits`, in one row."""
+    session, dtype = tensors[0].session, tensors[0].dtype
+    if not tensors[0].is_secret:
+        return SharedTensor.public(session, torch.cat([t.public_value.reshape(-1) for t in tensors]))
+    shares = [t.protocol_share for t in tensors]
+    return SharedTensor.wrap(session, _whole(session.protocol, shares), dtype)
+
+
+def _whole(protocol: Any, shares: list[Share]) -> Share:
+    found: Piece | None = shares[0].facts.get("piece")
+    if found is not None and all(
+        share.facts.get("piece") == Piece(found.whole, place, len(shares)) for place, share in enumerate(shares)
+    ):
+        return found.whole
+    out: Share = protocol.join([protocol.structural(share, lambda t: t.reshape(-1)) for share in shares], torch.cat)
+    for name in FACTS:
+        values = {share.facts.get(name) for share in shares}
+        if len(values) == 1 and values != {None}:
+            out.facts[name] = values.pop()
+    for place, share in enumerate(shares):
+        share.facts["piece"] = Piece(out, place, len(shares))
+    return out
+
+
+def pieces(row: Tensor, like: Sequence[SharedTensor]) -> list[SharedTensor]:
+    """Cut a row into tensors with the shapes of a list."""
+    sizes = [t.numel() for t in like]
+    if not isinstance(row, SharedTensor) or not row.is_secret:
+        value = row.public_value if isinstance(row, SharedTensor) else row
+        parts = torch.split(value, sizes)
+        return [SharedTensor.public(t.session, v.reshape(t.shape)) for t, v in zip(like, parts, strict=True)]
+    whole, out, start = row.protocol_share, [], 0
+    for place, t in enumerate(like):
+        share = _piece(row.session.protocol, whole, start, t.shape)
+        share.facts |= {name: whole.facts[name] for name in FACTS if name in whole.facts}
+        share.facts["piece"] = Piece(whole, place, len(like))
+        out.append(SharedTensor.wrap(row.session, share, row.dtype))
+        start += t.numel()
+    return out
+
+
+def _piece(protocol: Any, whole: Share, start: int, shape: torch.Size) -> Share:
+    def cut(t: Tensor) -> Tensor:
+        return t[start : start + shape.numel()].reshape(shape)
+
+    share: Share = protocol.defer(shape, whole.bits, lambda: protocol.linear(whole, cut))
+    return share
+
+
+def put(targets: Sequence[SharedTensor], row: Tensor) -> None:
+    """Write a row into the tensors of a list."""
+    for target, piece in zip(targets, pieces(row, targets), strict=True):
+        write(target, piece)
