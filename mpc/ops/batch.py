@@ -23,13 +23,17 @@ FACTS = ("precision", "nonnegative")
 """What holds for a joined share if it holds for all parts, and for every piece."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Piece:
-    """A share is number ``place`` of ``count`` pieces of ``whole``."""
+    """A share is number ``place`` of ``count`` pieces of ``whole``; ``used`` where it was computed by itself.
+
+    Pieces that were used, weights say, may be in masked form while the whole is not: they are joined again.
+    """
 
     whole: Share
     place: int
     count: int
+    used: bool = False
 
 
 def fits(lists: Sequence[Sequence[Any]]) -> bool:
@@ -81,19 +85,21 @@ def pieces(row: Tensor, like: Sequence[SharedTensor]) -> list[SharedTensor]:
         return [SharedTensor.public(t.session, v.reshape(t.shape)) for t, v in zip(like, parts, strict=True)]
     whole, out, start = row.protocol_share, [], 0
     for place, t in enumerate(like):
-        share = _piece(row.session.protocol, whole, start, t.shape)
+        share = _cut(row.session.protocol, Piece(whole, place, len(like)), start, t.shape)
         share.facts |= {name: whole.facts[name] for name in FACTS if name in whole.facts}
-        share.facts["piece"] = Piece(whole, place, len(like))
         out.append(SharedTensor.wrap(row.session, share, row.dtype))
         start += t.numel()
     return out
 
 
-def _piece(protocol: Any, whole: Share, start: int, shape: torch.Size) -> Share:
-    def cut(t: Tensor) -> Tensor:
-        return t[start : start + shape.numel()].reshape(shape)
+def _cut(protocol: Any, piece: Piece, start: int, shape: torch.Size) -> Share:
+    def compute() -> Share:
+        piece.used = True
+        out: Share = protocol.linear(piece.whole, lambda t: t[start : start + shape.numel()].reshape(shape))
+        return out
 
-    share: Share = protocol.defer(shape, whole.bits, lambda: protocol.linear(whole, cut))
+    share: Share = protocol.defer(shape, piece.whole.bits, compute)
+    share.facts["piece"] = piece
     return share
 
 
