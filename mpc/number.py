@@ -23,6 +23,10 @@ DIGITS_OF_ONE_FACTOR = 30
 """Significant bits of one number that such a value is multiplied by: the product is cut off in the same step."""
 
 
+LASTING = ("precision", "nonnegative")
+"""Facts about all elements of a share: they hold for every part of it, and for what is joined from such shares."""
+
+
 class Number:
     """A secret (``share``) or public (``public``) array of numbers, or of truth values as 0 and 1."""
 

@@ -2,8 +2,9 @@
 
 The tensors of a list keep stores of their own. Their shares are pieces of one long share, computed only where a piece
 is used by itself; the next operation on the same list finds the long share again by the fact "piece". Bytes and
-rounds are those of the loop over the tensors: a joined share is opened part by part where parts are open already, and
-a weight is opened by itself, when a product first needs it.
+rounds are those of the loop over the tensors, or fewer: a joined share is opened part by part where parts are open
+already, and a weight is opened by itself, when a product first needs it. (But 8 bytes an element more where a gradient
+has more than twice the session's fraction bits and others have not: a mean over 2^k rows does that to a last bias.)
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mpc.number import LASTING
 from mpc.ops.common import write
 from mpc.tensor import SharedTensor
 from protocols.base import Share
-
-FACTS = ("precision", "nonnegative")
-"""What holds for a joined share if it holds for all parts, and for every piece."""
 
 
 @dataclass
@@ -66,8 +65,13 @@ def _whole(protocol: Any, shares: list[Share]) -> Share:
         share.facts.get("piece") == Piece(found.whole, place, len(shares)) for place, share in enumerate(shares)
     ):
         return found.whole
-    out: Share = protocol.join([protocol.structural(share, lambda t: t.reshape(-1)) for share in shares], torch.cat)
-    for name in FACTS:
+    numbers = shares
+    if len({share.bits for share in shares}) > 1:  # more than twice the session's bits would cost all of them range
+        numbers = [protocol.rescale(s, protocol.bits) if s.bits > 2 * protocol.bits else s for s in shares]
+    bits = max(share.bits for share in numbers)
+    rows = [protocol.structural(protocol.rescale(share, bits), lambda t: t.reshape(-1)) for share in numbers]
+    out: Share = protocol.join(rows, torch.cat)
+    for name in LASTING:
         values = {share.facts.get(name) for share in shares}
         if len(values) == 1 and values != {None}:
             out.facts[name] = values.pop()
@@ -86,7 +90,7 @@ def pieces(row: Tensor, like: Sequence[SharedTensor]) -> list[SharedTensor]:
     whole, out, start = row.protocol_share, [], 0
     for place, t in enumerate(like):
         share = _cut(row.session.protocol, Piece(whole, place, len(like)), start, t.shape)
-        share.facts |= {name: whole.facts[name] for name in FACTS if name in whole.facts}
+        share.facts |= {name: whole.facts[name] for name in LASTING if name in whole.facts}
         out.append(SharedTensor.wrap(row.session, share, row.dtype))
         start += t.numel()
     return out
