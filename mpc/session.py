@@ -47,8 +47,8 @@ def session(
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
         rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, up with the
             probability that makes the mean right; 8 bytes an element and one round. "faithful": always the floor;
-            9.25 bytes, four rounds and three times the dealer's bytes. Take it where results must not differ from
-            run to run, or where low bits of what is revealed must be no random function of secrets. Results of exp,
+            9.25 bytes, four rounds and 2.7 times the dealer's bytes. Take it where results must not differ from run
+            to run, or where low bits of what is revealed must be no random function of secrets. Results of exp,
             sigmoid, roots and the like, and what is computed from them, stay off by a unit either way.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.

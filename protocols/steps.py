@@ -122,7 +122,7 @@ class Steps:
         return cast(Form, x.clean)
 
     def _open_masked(self, x: AdditiveShare) -> None:
-        """Begin to open x under a fresh mask; what was joined from inputs, or from parts of which some are open, by part.
+        """Begin to open x under a fresh mask; what was joined from inputs, or where some parts are open, part by part.
 
         Of an input only its owner sends the sum of value and mask.
         """

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import mpc
+from protocols import costs
 
 SHAPE = (16, 6)
 X = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
@@ -75,8 +76,10 @@ def test_cost():
 
     chance, faithful = mpc.plan(program), mpc.plan(program, rounding="faithful")
     assert (chance.bytes, chance.rounds) == (16 * 800, 2)
-    assert (faithful.bytes - chance.bytes, faithful.rounds - chance.rounds) == (1.25 * 800, 3)
-    assert faithful.offline - chance.offline == 30.875 * 800
+    more, less = costs.COSTS["faithful"](800), costs.COSTS["rescale"](800)
+    assert faithful.rounds - chance.rounds == more.rounds - less.rounds == 3
+    assert faithful.bytes - chance.bytes == more.bytes - less.bytes
+    assert faithful.offline - chance.offline == more.offline - less.offline
 
 
 def test_planned_and_sent():
