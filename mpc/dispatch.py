@@ -1,8 +1,8 @@
 """From an aten operation to what runs it.
 
 Order: operations on every store (views, ``*_like``); public operands in the clear; lazy operands; kernel; in-place
-and ``out=`` forms as functional form and write; ``_foreach_*`` element by element; composite decomposition; torch's
-decomposition table; otherwise `UnsupportedOperation`. Nothing is ever opened as a fallback.
+and ``out=`` forms as functional form and write; ``_foreach_*``; composite decomposition; torch's decomposition table;
+otherwise `UnsupportedOperation`. Nothing is ever opened as a fallback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mpc import ops  # noqa: F401 — fills the table
 from mpc.errors import SecretError, UnsupportedOperation
 from mpc.lookup import OPERATIONS
 from mpc.notes import note
-from mpc.ops import inplace
+from mpc.ops import foreach, inplace
 from mpc.ops.lazy import LINEAR, postpone
 from mpc.ops.views import metadata_change, view
 from mpc.randomness import public_draw
@@ -124,7 +124,7 @@ def _find(func: Any) -> Route:
     if torch.Tag.inplace_view in func.tags:
         return metadata_change
     if "::_foreach_" in name:
-        return inplace.each
+        return foreach.each
     if func._schema.is_mutable:
         found: Route | None = inplace.find(func)
         if found is not None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from mpc import roots
 from mpc.errors import SecretError
 from mpc.tensor import SharedTensor
 from protocols.base import Bilinear, Share
@@ -16,7 +17,14 @@ from protocols.base import Bilinear, Share
 Public = Tensor | float
 
 DIGITS_BESIDE_PRECISION = 12
-"""Significant bits of a public factor of such a value: more would leave it no range."""
+"""Significant bits of a public tensor that such a value is multiplied by: more would leave it no range."""
+
+DIGITS_OF_ONE_FACTOR = 30
+"""Significant bits of one number that such a value is multiplied by: the product is cut off in the same step."""
+
+
+LASTING = ("precision", "nonnegative")
+"""Facts about all elements of a share: they hold for every part of it, and for what is joined from such shares."""
 
 
 class Number:
@@ -98,8 +106,12 @@ class Number:
         protocol = self.session.protocol
         if other.share is None:
             c = other.public
-            if not isinstance(c, Tensor) and c == 0:
-                return self
+            if not isinstance(c, Tensor) or not c.dim():
+                if c == 0:
+                    return self
+                waiting = roots.plus(self, float(c))
+                if waiting is not None:
+                    return waiting
             x = self.number
             out = self._of(protocol.add_constant(x, *self.session.encoding.addend(c, x.bits)))
             if self.precision:
@@ -157,6 +169,10 @@ class Number:
     def _times(self, c: Public) -> Self:
         if isinstance(c, Tensor) and c.dim() == 0:
             c = c.item()
+        if not isinstance(c, Tensor):
+            waiting = roots.times(self, c)
+            if waiting is not None:
+                return waiting
         if self.precision:
             return self._times_precisely(c)
         protocol, x = self.session.protocol, self.number
@@ -168,13 +184,14 @@ class Number:
         return self._of(protocol.scale(x, *self.session.encoding.public(c)))
 
     def _times_precisely(self, c: Public) -> Self:
-        """x * c with the precision of x; a factor such as 0.999 is applied as x - 0.001 x, with few digits."""
-        if not isinstance(c, Tensor) and 0.5 < c < 1:
-            out = self - self._times_precisely(1 - c)
-        else:
+        """x * c with the precision of x."""
+        protocol = self.session.protocol
+        if isinstance(c, Tensor):
             m, k = self.session.encoding.public(c, DIGITS_BESIDE_PRECISION)
-            protocol = self.session.protocol
             out = self._of(protocol.rescale(protocol.scale(self.number, m, k), self.precision))
+        else:
+            m, k = self.session.encoding.public(c, DIGITS_OF_ONE_FACTOR)
+            out = self._of(protocol.scale(self.number, m, k, to=self.precision))
         return out.precisely(self.precision)
 
     def square(self) -> Self:

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.module import check_plain, named_values, replace, structure
+from mpc.number import LASTING
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, DisagreementError
 
@@ -126,6 +127,7 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
         shape = torch.Size(entry["shape"])
         if entry["secret"]:
             share = session.protocol.restore(parts.get(name), shape, entry["bits"])
+            share.facts.update({fact: value for fact, value in entry["facts"].items() if fact in LASTING})
             return SharedTensor.wrap(session, share, _dtype(entry["dtype"]))
         return torch.tensor(entry["value"], dtype=_dtype(entry["dtype"])).reshape(shape)
 
@@ -200,7 +202,8 @@ def _collect(
         if isinstance(value, SharedTensor) and value.is_secret:
             share = value.protocol_share
             part = session.protocol.export(share)
-            entry |= {"secret": True, "bits": share.bits}
+            facts = {name: share.facts[name] for name in LASTING if name in share.facts}
+            entry |= {"secret": True, "bits": share.bits, "facts": facts}
             if part is not None:
                 parts[name] = part.detach().clone().contiguous()
         else:

@@ -34,6 +34,7 @@ def session(
     bits: int = 20,
     party: Party | None = None,
     *,
+    rounding: str = "chance",
     parameters: Mapping[str, Any] | None = None,
     program: str | None = None,
     correlations: str | Path | Place | None = None,
@@ -45,6 +46,8 @@ def session(
         protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
+        rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, by a chance that
+            makes the mean right; "faithful": to the floor, at more cost, see "Rounding" in mpc/README.md.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
@@ -52,14 +55,15 @@ def session(
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol; or a rank cannot use
-            its file of correlations, see `mpc.offline.take`.
-        DisagreementError: ranks differ in version, protocol, bits, program, parameters, or deal.
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding; or a rank
+            cannot use its file of correlations, see `mpc.offline.take`.
+        DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, or deal.
     """
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
         party, place = start(protocol, place)
     try:
+        options["rounding"] = rounding
         return Session(party, protocol, bits, place=place, parameters=parameters, program=program, **options)
     except BaseException as error:
         party.fail(error)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mpc import roots
 from mpc.number import Number, Public, axes, broadcast, tensor_of
 from protocols.base import Share
 
@@ -30,7 +31,7 @@ class Value(Number):
     def __truediv__(self, other: Operand) -> Value:
         other = lift(other)
         if other.share is not None:
-            return self * other.reciprocal()
+            return self.over(other)
         c = other.public
         if isinstance(c, Tensor):
             c = c.double()
@@ -46,6 +47,11 @@ class Value(Number):
     def __rtruediv__(self, other: Operand) -> Value:
         return lift(other) / self
 
+    def over(self, divisor: Value, factor: float = 1.0) -> Value:
+        """factor * x / divisor for a secret divisor; a square root takes one reciprocal root instead of two steps."""
+        found = roots.quotient(self, divisor, factor)
+        return self * divisor.reciprocal() * factor if found is None else found
+
     def reciprocal(self) -> Value:
         """1 / x, kept for further divisions; the sign is taken apart unless x is known to be nonnegative."""
         if self.share is None:
@@ -53,6 +59,9 @@ class Value(Number):
         return self.fact("reciprocal", self._reciprocal)
 
     def _reciprocal(self) -> Value:
+        found = roots.quotient(Value(self.session, public=1.0), self)
+        if found is not None:
+            return found
         if self.nonnegative:
             return self.scaled("reciprocal")
         negative = self.is_negative()
@@ -230,23 +239,10 @@ class Value(Number):
         return self._of(self.session.protocol.exp(self.number)).known_nonnegative()
 
     def sqrt(self) -> Value:
-        """Square root; that of a value of higher precision p keeps half of its additional bits.
-
-        One unit is added to such a value first: optimisers divide by these roots, and where a second moment is
-        below its encoding the step must get smaller, not a million times too large.
-        """
+        """Square root; see `mpc.roots`."""
         if self.share is None:
             return Value(self.session, public=tensor_of(self.public).sqrt())
-        if not self.precision:
-            return self.scaled("sqrt")
-        protocol = self.session.protocol
-        half = (self.precision - self.session.encoding.bits) // 2
-        start = self if self.nonnegative else self.relu()
-        floor = protocol.add_constant(start.number, torch.tensor(1), self.precision)
-        up = self._of(protocol.shift(floor, 2 * half)).known_nonnegative()
-        root = protocol.shift(up.scaled("sqrt").number, -half)
-        root.facts["precision"] = self.session.encoding.bits + half
-        return self._of(root).known_nonnegative()
+        return self.fact("sqrt", lambda: roots.root(self))
 
     def scaled(self, name: str) -> Value:
         """reciprocal, sqrt, rsqrt or log of a positive value."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from parties import ConfigurationError, DryParty, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
 from protocols import compare, products, smooth, sorting, tournament, truncate
-from protocols.additive_share import AdditiveShare, derived
+from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
@@ -28,6 +28,8 @@ from protocols.steps import Steps
 from protocols.wire import open_all, to_bytes
 
 Observer = Callable[[Tensor], None]
+
+ROUNDING = ("chance", "faithful")
 
 
 def _own(x: Share) -> AdditiveShare:
@@ -44,12 +46,14 @@ class Additive(Steps, Protocol):
         party: Party,
         bits: int = 20,
         *,
+        rounding: str = "chance",
         planning: bool = False,
         source: Source | None = None,
         observe: Observer | None = None,
     ) -> None:
         """Set up the seeds with the other ranks.
 
+        ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
         ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``source``: of correlations that
         are dealt beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part.
         ``observe`` gets the bytes of every opened (masked) value, for tests of their distribution.
@@ -63,7 +67,10 @@ class Additive(Steps, Protocol):
             )
         if not 8 <= bits <= 24:
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
+        if rounding not in ROUNDING:
+            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
         self.bits = bits
+        self.faithful = rounding == "faithful"
         self._observe = observe
         self.party = party
         self.first = party.rank == 0
@@ -222,9 +229,12 @@ class Additive(Steps, Protocol):
 
     def _multiple(self, x: Share, factor: int) -> AdditiveShare:
         own = _own(x)
-        out = self.local([own], x.bits, lambda part: part * factor, shape=x.shape)
-        out.origin = derived(own, lambda form: form.scaled(factor), whole=True)
-        out.form = own.form.scaled(factor) if own.form is not None else None
+
+        def scaled(form: Form) -> Form:
+            return form.scaled(factor)
+
+        out = self.local([own], x.bits, lambda part: part * factor, shape=x.shape, form=scaled)
+        out.origin = derived(own, scaled, whole=True)
         return out
 
     def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
@@ -236,22 +246,27 @@ class Additive(Steps, Protocol):
         shift = outline(value.shape) if self.virtual else value
         zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
         shape = broadcast(x.shape, value.shape)
-        out = self.local([own], x.bits, lambda part: part + zero.to(part.device), shape=shape)
-        if out.shape == x.shape:
-            out.origin = derived(own, lambda form: form.shifted(shift), whole=True)
-            out.form = own.form.shifted(shift) if own.form is not None else None
+
+        def shifted(form: Form) -> Form:
+            return form.shifted(shift)
+
+        same = shape == x.shape
+        out = self.local(
+            [own], x.bits, lambda part: part + zero.to(part.device), shape=shape, form=shifted if same else None
+        )
+        if same:
+            out.origin = derived(own, shifted, whole=True)
         return out
 
-    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
-        return truncate.scale(self, self._number(x), value, bits)
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        return truncate.scale(self, self._number(x), value, bits, to)
 
     def shift(self, x: Share, power: int) -> Share:
         own = _own(self._number(x))
         if own.bits - power < 0:
             own = _own(self.lift(own, power))
-        out = self.local([own], own.bits - power, lambda part: part, shape=own.shape)
+        out = self.local([own], own.bits - power, lambda part: part, shape=own.shape, form=lambda form: form)
         out.origin = derived(own, lambda form: form, whole=True)
-        out.form = own.form
         return out
 
     def lift(self, x: Share, bits: int) -> Share:
@@ -262,11 +277,12 @@ class Additive(Steps, Protocol):
 
     def structural(self, x: Share, move: Structural) -> Share:
         own = _own(x)
-        out = self.local([own], x.bits, move, is_bit=x.is_bit)
-        out.origin = derived(
-            own, lambda form: form.structural(move), derive_bits=lambda form: form.structural(move), whole=True
-        )
-        out.form = own.form.structural(move) if own.form is not None else None
+
+        def moved(form: Form) -> Form:
+            return form.structural(move)
+
+        out = self.local([own], x.bits, move, is_bit=x.is_bit, form=moved)
+        out.origin = derived(own, moved, derive_bits=lambda form: form.structural(move), whole=True)
         return out
 
     def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
@@ -277,8 +293,8 @@ class Additive(Steps, Protocol):
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
         if all(x.clean is not None for x in own):
             out.clean = join_forms([cast(Form, x.clean) for x in own], move)
-        elif all(x.from_owners for x in own):
-            out.joined, out.keep = (own, move), True
+        elif (depth := 1 + max((x.depth for x in own), default=0)) < DEPTH:
+            out.joined, out.keep = Joined(own, move, depth), all(x.from_owners for x in own)
         return out
 
     def linear(
@@ -299,7 +315,8 @@ class Additive(Steps, Protocol):
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
         self.note(op.name.encode())
         public = outline(value.shape) if self.virtual else value.clone()
-        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
+        shape = op.shape(own.shape, value.shape)
+        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public), shape=shape)
 
     def _number(self, x: Share) -> Share:
         return self.integer(x) if x.is_bit else x

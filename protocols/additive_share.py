@@ -14,7 +14,7 @@ from protocols.form import Form, Mask
 from protocols.schedule import Opening, Task
 
 DEPTH = 32
-"""How many derivations a share remembers; beyond that its value is opened afresh."""
+"""How many derivations and joins a share remembers; beyond that its value is opened afresh."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,22 @@ class Origin:
     depth: int
 
 
+@dataclass(frozen=True)
+class Joined:
+    """What a share was joined from, and how."""
+
+    parts: list[AdditiveShare]
+    move: Callable[[list[Tensor]], Tensor]
+    depth: int
+
+
 class AdditiveShare(Share):
     """One party's part of a secret: additive modulo 2^64 (int64), or by exclusive or (uint8 zeros and ones).
 
     Inner tensors: ``data`` (shape of the share; meta on dealer and planner; None until ``ready``). ``clean`` is the
     form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
     holds a computation that is run only if somebody uses the share. ``owner`` is the rank that knows an input,
-    ``joined`` the inputs that this share is made of, and how.
+    ``joined`` what this share was joined from, and how.
     """
 
     __slots__ = (
@@ -71,12 +80,18 @@ class AdditiveShare(Share):
         self.start: Callable[[], None] | None = None
         self.keep = False
         self.owner: int | None = None
-        self.joined: tuple[list[AdditiveShare], Callable[[list[Tensor]], Tensor]] | None = None
+        self.joined: Joined | None = None
 
     @property
     def from_owners(self) -> bool:
         """Whether the masked form costs the owners of inputs alone, or is there."""
-        return self.clean is not None or self.owner is not None or self.joined is not None
+        return self.clean is not None or self.owner is not None or (self.keep and self.joined is not None)
+
+    @property
+    def depth(self) -> int:
+        """How many derivations and joins lie between this share and values that are opened by themselves."""
+        known = self.origin or self.joined
+        return known.depth if known is not None else 0
 
     @property
     def part(self) -> Tensor:
@@ -143,5 +158,5 @@ def derived(
     whole: bool,
 ) -> Origin | None:
     """Note an origin, unless the chain is too long to remember."""
-    depth = parent.origin.depth + 1 if parent.origin is not None else 0
+    depth = parent.depth + 1
     return Origin(parent, derive, derive_bits, whole, depth) if depth < DEPTH else None

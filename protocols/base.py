@@ -163,8 +163,16 @@ class Protocol(abc.ABC):
         """x + value / 2^bits for a public int64 tensor."""
 
     @abc.abstractmethod
-    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
-        """x * value / 2^bits for a public int64 tensor, elementwise; the result has x.bits + bits bits."""
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        """x * value / 2^bits for a public int64 tensor, elementwise; the result has x.bits + bits bits.
+
+        ``to``: the result has so many instead, by one opening, in which the product leaves no range; ``value`` is then
+        one number below 2^31.
+        """
+
+    def defer(self, shape: torch.Size, bits: int, compute: Callable[[], Share], *, is_bit: bool = False) -> Share:
+        """Make the share that ``compute`` gives, or one that is computed only if somebody uses it."""
+        return compute()
 
     @abc.abstractmethod
     def shift(self, x: Share, power: int) -> Share:

@@ -39,7 +39,8 @@ class InsecurePlain(Protocol):
 
     name: ClassVar[str] = "plain"
 
-    def __init__(self, party: Any = None, bits: int = 20) -> None:
+    def __init__(self, party: Any = None, bits: int = 20, *, rounding: str = "chance") -> None:
+        """``rounding`` is taken for the sake of the interface: float64 values are not rounded."""
         if party is not None and party.size > 1:
             raise ConfigurationError(f"protocol 'plain' hides nothing and runs in one process; got {party.size} ranks")
         self.bits = bits
@@ -82,8 +83,10 @@ class InsecurePlain(Protocol):
     def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
         return self._make(_number(x) + value.double() / 2.0**bits, max(x.bits, bits))
 
-    def scale(self, x: Share, value: Tensor, bits: int) -> Share:
-        return self._make(_number(x) * (value.double() / 2.0**bits), min(x.bits + bits, 2 * self.bits))
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        return self._make(
+            _number(x) * (value.double() / 2.0**bits), min(x.bits + bits, 2 * self.bits) if to is None else to
+        )
 
     def shift(self, x: Share, power: int) -> Share:
         return self._make(_number(x) * 2.0**power, min(max(x.bits - power, 0), 2 * self.bits))
@@ -137,7 +140,8 @@ class InsecurePlain(Protocol):
 
     def scaled(self, x: Share, function: str) -> Share:
         value = _number(x)
-        lowest = 0.0 if function == "sqrt" else 2.0**-self.bits  # as the shared protocols: below is as at one unit
+        unit = 2.0 ** -(x.bits if "precision" in x.facts else self.bits)
+        lowest = 0.0 if function == "sqrt" else unit  # as the shared protocols: below is as at one unit
         return self._make(scaled_function(function).exact(value.clamp(min=lowest)))
 
     def periodic(self, x: Share, function: str) -> Share:

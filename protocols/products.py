@@ -37,6 +37,9 @@ def multiply(p: Additive, x: Share, y: Share) -> Share:
 
 
 def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
+    for operand in (x, y):  # what is there already is opened while the other is on its way
+        if operand.ready and operand.clean is None and operand.form is None:
+            p.ahead(p.masked(operand))
     yield from p.value(x)
     yield from p.value(y)
     if y.clean is None and y.form is None and y is not x:
@@ -83,6 +86,9 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
     p.note(op.name.encode())
 
     def step() -> Generator[Any, None, Tensor]:
+        for operand in (a, b):
+            if operand.ready and operand.clean is None:
+                p.ahead(p.masked(operand))
         yield from p.value(a)
         yield from p.value(b)
         if b.clean is None and b is not a:

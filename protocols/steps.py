@@ -110,12 +110,7 @@ class Steps:
                 if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
                     root = x
                 yield from self.value(root)
-                if root.joined is None:
-                    mask = self.correlations.mask(root.shape, owner=root.owner)
-                    root.opening = self.open(root.facts.pop("plain", root.part), mask, sender=root.owner)
-                    root.facts["mask"] = mask
-                else:
-                    yield from self._joined(root)
+                self._open_masked(root)
             if root.opening is not None:
                 opening = root.opening
                 yield opening
@@ -126,17 +121,36 @@ class Steps:
                 x.inherit()
         return cast(Form, x.clean)
 
-    def _joined(self, x: AdditiveShare) -> Generator[Any, None, None]:
-        """Step: the masked form of joined inputs, from theirs."""
-        parents, move = cast(Any, x.joined)
-        for parent in parents[1:]:
-            self.ahead(self.masked(parent))
-        for parent in parents:
-            yield from self.masked(parent)
-        if x.clean is None:
-            forms = [cast(Form, parent.clean) for parent in parents]
-            x.clean = join_forms(forms, move)
-            x.joined = None
+    def _open_masked(self, x: AdditiveShare) -> None:
+        """Begin to open x under a fresh mask; what was joined from inputs, or where some parts are open, part by part.
+
+        Of an input only its owner sends the sum of value and mask.
+        """
+        joined, x.joined = x.joined, None
+        if joined is None or not (x.keep or any(part.known() for part in joined.parts)):
+            mask = self.correlations.mask(x.shape, owner=x.owner)
+            x.opening = self.open(x.facts.pop("plain", x.part), mask, sender=x.owner)
+            x.facts["mask"] = mask
+            return
+        x.opening = opening = Opening(x.part, 8)  # opens with its parts; never queued itself
+
+        def step() -> Step:
+            for part in joined.parts:
+                if part.known() is None:
+                    root = part.root()
+                    self._open_masked(root if root.numel == part.numel else part)
+            forms = list[Form]()
+            for part in joined.parts:
+                form = yield from self.masked(part)
+                forms.append(form)
+            return join_forms(forms, joined.move)
+
+        def finish(form: Form) -> None:
+            x.clean = form
+            x.opening = x.origin = None
+            self.scheduler.release(opening)
+
+        self.scheduler.start(step(), finish)
 
     def any_form(self, x: AdditiveShare) -> Generator[Any, None, Form]:
         """Step: some masked form of x, for elementwise products; opens x if it has none."""
@@ -176,8 +190,12 @@ class Steps:
         *,
         is_bit: bool = False,
         shape: Sequence[int] | None = None,
+        form: Callable[[Form], Form] | None = None,
     ) -> AdditiveShare:
-        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out."""
+        """Make a share by a function of parts alone, now if they are there. ``shape`` saves finding it out.
+
+        ``form`` maps the masked form of a single input, if it has one, to that of the result.
+        """
         if self.virtual and shape is not None:
             size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
             compute = lambda *_: outline(size, dtype)  # noqa: E731
@@ -185,6 +203,8 @@ class Steps:
             data = compute(*(x.part for x in inputs))
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
+            if form is not None and inputs[0].form is not None:
+                out.form = form(inputs[0].form)
             return out
         if shape is None:
             shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
@@ -192,7 +212,8 @@ class Steps:
         def step() -> Step:
             for x in inputs:
                 yield from self.value(x)
-            return compute(*(x.part for x in inputs))
+            part = compute(*(x.part for x in inputs))
+            return part if form is None or inputs[0].form is None else (part, form(inputs[0].form))
 
         return self.make(torch.Size(shape), bits, step(), is_bit=is_bit)
 

@@ -33,7 +33,8 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
     """x with ``bits`` fraction bits.
 
     Domain: |x| * 2^x.bits < 2^62. Error: the floor or one unit above it, with the probability that makes the mean
-    right (the low bits of an opened masked value decide); never more. Faithful: exactly the floor.
+    right (the low bits of an opened masked value decide); never more. Faithful, or in a protocol made with
+    rounding="faithful": exactly the floor.
     Cost: 8 bytes an element and one round, nothing where x is in masked form already; offline 12 bytes (16 if more
     than 32 places are cut). Faithful
     adds a comparison of the bits cut off. Security: one masked opening. Leakage: none; but the rounding is a
@@ -44,6 +45,7 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
         return x
     if x.bits < bits:
         return p.lift(x, bits)
+    faithful = faithful or p.faithful
     if x.bits - bits > LONGEST_CUT:
         x = rescale(p, x, x.bits - LONGEST_CUT, faithful=faithful)
     key = ("rescaled", bits, faithful)
@@ -54,12 +56,14 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
     return cast(Share, x.facts[key])
 
 
-def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _cut(
+    p: Additive, x: AdditiveShare, places: int, factor: int = 1, *, faithful: bool
+) -> Generator[Any, None, tuple[Tensor, Form]]:
     form = yield from p.masked(x)
-    part, out = _recombine(p, form.public, form.mask, places, WORD)
+    part, out = _recombine(p, form.public, form.mask, places, WORD, factor)
     if faithful:
-        low = low_bits(form.public, places)
-        bit = yield from compare.below(p, low, form.mask, places)
+        product = form if factor == 1 else form.scaled(factor)
+        bit = yield from compare.below(p, low_bits(product.public, places), product.mask, places)
         borrow = p.integer(p.make(x.shape, 0, compare.given(bit), is_bit=True))
         value = yield from p.value(cast("AdditiveShare", borrow))
         other = cast("AdditiveShare", borrow).form
@@ -70,13 +74,11 @@ def _cut(p: Additive, x: AdditiveShare, places: int, *, faithful: bool) -> Gener
     return part, out
 
 
-def _scaled_cut(p: Additive, x: AdditiveShare, places: int, factor: int) -> Generator[Any, None, tuple[Tensor, Form]]:
-    form = yield from p.masked(x)
-    return _recombine(p, form.public, form.mask, places, WORD, factor)
-
-
 def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
-    """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only."""
+    """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only.
+
+    Never faithful: what comes here are series, whose last bits depend on how the dealer's values were rounded.
+    """
     mask = p.mask(part.shape)
     opening = p.open(part, mask, width)
     yield opening
@@ -166,19 +168,18 @@ def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor,
     return x, value, bits
 
 
-def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
+def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
     """x * value / 2^bits for a public value, without a message where x has bits to spare.
 
     Where x carries a pending rescaling, one number as factor takes part in it: one opening brings x * value to the
-    session's bits, off by at most one unit. Otherwise x is rescaled first.
+    session's bits, off by at most one unit. Otherwise x is rescaled first. ``to``: the same to other fraction bits.
     """
+    if to is not None:
+        return _times_and_cut(p, x, int(value), x.bits + bits - to, to)
     places = x.bits + bits - p.bits
     pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
     if pending and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
-        factor = int(value)
-        p.note(f"scale {factor} {places}".encode())
-        out = p.make(x.shape, p.bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
-        return out if factor >= 0 else p.negate(out)
+        return _times_and_cut(p, x, int(value), places, p.bits)
     x, value, bits = fit(p, x, value, bits)
     value = value.clone()  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
@@ -186,6 +187,21 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
     out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)
     out.origin = scaled_origin(own, value)
     return out
+
+
+def _times_and_cut(p: Additive, x: Share, factor: int, places: int, bits: int) -> Share:
+    """x * factor with ``places`` places cut off: one opening of x, unless x is open."""
+    if places <= 0:
+        out = p.local([cast("AdditiveShare", x)], bits, lambda part: part * (factor << -places), shape=x.shape)
+        out.origin = scaled_origin(cast("AdditiveShare", x), torch.tensor(factor << -places))
+        return out
+    if factor < 0 and p.faithful:  # the floor of the product, not of its negative
+        x, factor = p.negate(x), -factor
+    if places > LONGEST_CUT:  # what is left is below half a unit for every x within the range
+        factor, places = factor >> (places - LONGEST_CUT), LONGEST_CUT
+    p.note(f"scale {factor} {places}".encode())
+    out = p.make(x.shape, bits, _cut(p, cast("AdditiveShare", x), places, abs(factor), faithful=p.faithful))
+    return cast("AdditiveShare", p.negate(out)) if factor < 0 else out
 
 
 def scaled_origin(x: AdditiveShare, value: Tensor) -> Origin | None:

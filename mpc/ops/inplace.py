@@ -1,7 +1,4 @@
-"""In-place and ``out=`` forms, as functional form and write; ``_foreach_*``, element by element.
-
-Messages of the elements are queued together, so a ``_foreach_`` call takes the rounds of one element.
-"""
+"""In-place and ``out=`` forms, as functional form and write."""
 
 from __future__ import annotations
 
@@ -74,41 +71,3 @@ def _random(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     with public_draw(args[0]):
         func(buffer, *args[1:], **kwargs)
     return write(args[0], buffer)
-
-
-def each(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Run a ``_foreach_`` operation on each element of its lists."""
-    schema = func._schema
-    name = schema.name.split("::")[1].removeprefix("_foreach_")
-    lists = [isinstance(a, list | tuple) for a in args]
-    count = len(args[0])
-    if name in {"norm", "max", "powsum"}:
-        return [_FIRST[name](x, *args[1:], **kwargs) for x in args[0]]
-    function = getattr(torch.ops.aten, name, None) or _written(name.removesuffix("_"))
-    out = []
-    for i in range(count):
-        mine = [a[i] if listed else a for a, listed in zip(args, lists, strict=True)]
-        named = {k: v[i] if isinstance(v, list | tuple) and len(v) == count else v for k, v in kwargs.items()}
-        mine, named = _arranged(name.removesuffix("_"), mine, named)
-        out.append(function(*mine, **named))
-    return None if schema.is_mutable else out
-
-
-def _written(name: str) -> Any:
-    """In-place form of an operation that has none, such as maximum."""
-    functional = getattr(torch.ops.aten, name)
-    return lambda x, *args, **kwargs: x.copy_(functional(x, *args, **kwargs))
-
-
-_FIRST = {"norm": torch.ops.aten.linalg_vector_norm, "max": torch.ops.aten.max}
-
-
-def _arranged(name: str, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Bring arguments into the order of the single operation."""
-    if name in {"addcmul", "addcdiv"} and len(args) == 4:
-        return args[:3], {**kwargs, "value": args[3]}
-    if name in {"clamp_min", "clamp_max", "maximum", "minimum"} and not isinstance(args[1], Tensor):
-        args = [args[0], torch.tensor(args[1]) if name.startswith("m") else args[1]]
-    if name == "copy" and len(args) == 3:
-        return args[:2], kwargs
-    return args, kwargs

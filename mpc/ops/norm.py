@@ -152,13 +152,11 @@ def _batch_norm(
         kept = result(rstd.reshape((-1,)), x.dtype)
         note(kept, "normal", normal.share)
         saved = result(m.reshape((-1,)), x.dtype)
-    else:
-        rstd = _running_rstd(var, eps)
-        normal = (v - lift(mean).reshape(shape)) * rstd.reshape(shape)
-        session = v.session or normal.session
-        saved = SharedTensor.public(session, torch.zeros(0))
-        kept = SharedTensor.public(session, torch.zeros(0))
-    return result(_affine(normal, weight, bias, shape), x.dtype), saved, kept
+        return result(_affine(normal, weight, bias, shape), x.dtype), saved, kept
+    scale = _scale(weight, _running_rstd(var, eps))  # by channel: one product with x instead of two
+    out = (v - lift(mean).reshape(shape)) * scale.reshape(shape)
+    nothing = SharedTensor.public(v.session or out.session, torch.zeros(0))
+    return result(_affine(out, None, bias, shape), x.dtype), nothing, nothing
 
 
 def _running_rstd(var: Any, eps: float) -> Value:
@@ -166,6 +164,10 @@ def _running_rstd(var: Any, eps: float) -> Value:
     if v.share is None:
         return Value(v.session, public=torch.rsqrt(v.public + eps))
     return v.fact(f"rsqrt{eps}", lambda: (v + eps).scaled("rsqrt"))
+
+
+def _scale(weight: Any, rstd: Value) -> Value:
+    return rstd if weight is None else lift(weight).reshape(rstd.shape) * rstd
 
 
 def _update(running: Any, new: Value, momentum: float) -> None:
@@ -221,17 +223,20 @@ def batch_norm_backward(
     """Gradients of a batch norm."""
     dims, shape = _channels(x)
     g = lift(grad)
-    if training:
-        normal, r = _normal(x, mean, rstd, shape), lift(rstd).reshape(shape)
-    else:
-        r = _running_rstd(running_var, eps).reshape(shape)
-        normal = (lift(x) - lift(running_mean).reshape(shape)) * r
+    r = lift(rstd) if training else _running_rstd(running_var, eps)
     gx = gw = gb = None
+    if training or mask[1]:
+        mean = mean if training else running_mean
+        normal = _normal(x, mean, rstd, shape) if training else (lift(x) - lift(mean).reshape(shape)) * r.reshape(shape)
+        slopes = g * normal
     if mask[0]:
-        scaled = g if weight is None else g * lift(weight).reshape(shape)
-        gx = result(_gradient(scaled, normal, r, dims) if training else scaled * r, grad.dtype)
+        scale = _scale(weight, r).reshape(shape)
+        inner = g
+        if training:
+            inner = g - g.mean(dims, keepdim=True) - normal * slopes.mean(dims, keepdim=True)
+        gx = result(scale * inner, grad.dtype)
     if mask[1]:
-        gw = result((g * normal).sum(dims), grad.dtype)
+        gw = result(slopes.sum(dims), grad.dtype)
     if mask[2]:
         gb = result(g.sum(dims), grad.dtype)
     return gx, gw, gb

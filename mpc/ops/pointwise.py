@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mpc import roots
 from mpc.lookup import implements
 from mpc.ops.common import float_type, lift, promote, result
 from mpc.tensor import SharedTensor
@@ -77,15 +78,12 @@ def absolute(x: SharedTensor) -> SharedTensor:
 def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
     """x + value * a * b. A sum of squares keeps more fraction bits: Adam's second moment needs them."""
     left, right = lift(a), lift(b)
-    if left.share is not None and left.share is right.share:
-        bits = 2 * left.session.encoding.bits
-        square = left.square().precisely(bits)
-        added = square if value == 1 else square * value
-        start = lift(x)
-        if start.share is not None and start.precision != bits:
-            start = start.precisely(bits)
-        out = (start + added).precisely(bits)
-        return result(out.known_nonnegative() if value > 0 and start.nonnegative else out, x.dtype, x)
+    if left.share is not None and left.share is right.share and not left.share.is_bit and value:
+        added, start = roots.square(left, value), lift(x)
+        if start.share is not None and start.precision != added.precision:
+            start = start.precisely(added.precision)
+        out = (start + added if value > 0 else start - added).precisely(added.precision)
+        return result(out, promote(x, a, b), x)
     product = left * right
     return result(lift(x) + (product if value == 1 else product * value), promote(x, a, b))
 
@@ -93,12 +91,27 @@ def addcmul(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
 @implements(aten.addcdiv.default)
 def addcdiv(x: Any, a: Any, b: Any, *, value: float = 1) -> SharedTensor:
     """x + value * a / b."""
-    quotient = lift(a) / lift(b)
-    return result(lift(x) + (quotient if value == 1 else quotient * value), promote(x, a, b))
+    divisor = lift(b)
+    quotient = lift(a) / divisor * value if divisor.share is None else lift(a).over(divisor, value)
+    return result(lift(x) + quotient, promote(x, a, b))
 
 
 @implements(aten.lerp.Scalar, aten.lerp.Tensor)
 def lerp(x: Any, y: Any, weight: Any) -> SharedTensor:
-    """x + weight * (y - x)."""
-    a = lift(x)
-    return result(a + (lift(y) - a) * weight, promote(x, y))
+    """x + weight * (y - x). A running mean is left with fraction bits to spare: one opening cuts them off."""
+    a, b = lift(x), lift(y)
+    if isinstance(weight, Tensor) or a.share is None or b.share is None or a.precision or b.precision:
+        return result(a + (b - a) * weight, promote(x, y))
+    return result(_running(a, b, weight), promote(x, y))
+
+
+def _running(a: Value, b: Value, weight: float) -> Value:
+    """a + weight * (b - a) with 2 bits + 2 fraction bits."""
+    session = a.session
+    protocol, bits = session.protocol, session.encoding.bits
+    most = bits + 2
+    old, new = (protocol.rescale(v.number, bits) for v in (a, b))
+    m = torch.tensor(round(weight * 2.0**most))
+    return Value(
+        session, protocol.add(protocol.rescale(old, bits + most), protocol.scale(protocol.subtract(new, old), m, most))
+    )

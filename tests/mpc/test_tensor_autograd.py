@@ -150,7 +150,7 @@ def test_adam_keeps_small_second_moments(session, way, amsgrad):
     plain, _ = program(torch.nn.Parameter(torch.zeros(4)), gradient)
     got, second = program(torch.nn.Parameter(share(session, torch.zeros(4))), share(session, gradient))
     assert torch.allclose(plain, reveal(got), atol=2e-2)
-    assert second.protocol_share.bits == 40
+    assert second.protocol_share.bits == 42
 
 
 def test_public_start_of_a_moment_becomes_secret(session):
