@@ -18,6 +18,7 @@ from mpc.encoding import Encoding
 from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_parts, prepare
 from mpc.offline import Place, generator, source, start
 from mpc.randomness import Stream, align, unobserved
+from mpc.summary import summary
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Party, Role
 
@@ -46,8 +47,8 @@ def session(
         protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
-        rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, by a chance that
-            makes the mean right; "faithful": to the floor, at more cost, see "Rounding" in mpc/README.md.
+        rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, so that the
+            mean is right; "faithful": to the floor, at more cost, see "Rounding" in mpc/README.md.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
@@ -410,12 +411,4 @@ class Session:
 
     def summary(self) -> str:
         """A few lines: what this rank sent in each phase, the labels that cost most, and what was revealed."""
-        lines = [f"rank {self.rank} of {self.size} ({self.role.value}), protocol {self.protocol_name}"]
-        for phase in ("setup", "offline", "online"):
-            total = self.counts.total(phase)
-            sent = f"{total.bytes_sent:>14,} bytes sent, {total.messages:>9,} messages"
-            lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
-        if self.dealt is not None:
-            lines.append(f"correlations from files: {self.protocol.offline_bytes:,} of {self.dealt:,} bytes used")
-        lines += [f"revealed: {line}" for line in self.reveals]
-        return "\n".join(lines)
+        return summary(self)
