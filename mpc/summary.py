@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 def summary(session: Session) -> str:
     """A few lines for a log."""
-        lines = [f"rank {session.rank} of {session.size} ({session.role.value}), protocol {session.protocol_name}"]
-        for phase in ("setup", "offline", "online"):
-            total = session.counts.total(phase)
-            sent = f"{total.bytes_sent:>14,} bytes sent, {total.messages:>9,} messages"
-            lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
-        if session.dealt is not None:
-            lines.append(f"correlations from files: {session.protocol.offline_bytes:,} of {session.dealt:,} bytes used")
-        lines += [f"revealed: {line}" for line in session.reveals]
-        return "\n".join(lines)
+    lines = [f"rank {session.rank} of {session.size} ({session.role.value}), protocol {session.protocol_name}"]
+    for phase in ("setup", "offline", "online"):
+        total = session.counts.total(phase)
+        sent = f"{total.bytes_sent:>14,} bytes sent, {total.messages:>9,} messages"
+        lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
+    if session.dealt is not None:
+        lines.append(f"correlations from files: {session.protocol.offline_bytes:,} of {session.dealt:,} bytes used")
+    lines += [f"revealed: {line}" for line in session.reveals]
+    return "\n".join(lines)
