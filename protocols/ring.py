@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from itertools import product
 from typing import Any, cast
-from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
@@ -20,30 +19,11 @@ from protocols.base import Bilinear
 WORD = 64
 
 
-class ByteSource(Interface):
-    """What fills memory with pseudo-random bytes: `parties.prg.Generator`."""
-
-    def fill(self, buffer: memoryview) -> None:
-        """Fill the writable buffer."""
-
-
 def as_bytes(x: Tensor) -> memoryview:
     """Return the memory of a contiguous CPU tensor as flat bytes, without a copy; writable if the tensor is."""
     if not x.numel():
         return memoryview(bytearray())
     return memoryview(cast("Any", x.reshape(-1).numpy())).cast("B")
-
-
-def fill(x: Tensor, source: ByteSource) -> Tensor:
-    """Overwrite a fresh, contiguous tensor with pseudo-random bytes and return it."""
-    if x.numel():
-        source.fill(as_bytes(x))
-    return x
-
-
-def uniform(shape: Sequence[int], source: ByteSource) -> Tensor:
-    """Return a uniform int64 tensor."""
-    return fill(torch.empty(tuple(shape), dtype=torch.int64), source)
 
 
 def outline(shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Tensor:

@@ -180,7 +180,7 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int) -> Share:
         out = p.make(x.shape, p.bits, _scaled_cut(p, cast("AdditiveShare", x), places, abs(factor)))
         return out if factor >= 0 else p.negate(out)
     x, value, bits = fit(p, x, value, bits)
-    value = value.clone()  # the caller may write to it before a later product reads it
+    value = p.memory.here(value.clone())  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
     shape = broadcast(x.shape, value.shape)
     out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)
