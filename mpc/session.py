@@ -34,6 +34,7 @@ def session(
     bits: int = 20,
     party: Party | None = None,
     *,
+    device: str | torch.device = "cpu",
     parameters: Mapping[str, Any] | None = None,
     program: str | None = None,
     correlations: str | Path | Place | None = None,
@@ -45,6 +46,8 @@ def session(
         protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
+        device: where this rank's shares, masks and openings live: "cpu", "cuda" or "cuda:1". Ranks may differ. Shared
+            tensors report "cpu" all the same: what PyTorch sees of them, shapes and public values, is there.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
@@ -52,7 +55,7 @@ def session(
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol; or a rank cannot use
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol, no such device; or a rank cannot use
             its file of correlations, see `mpc.offline.take`.
         DisagreementError: ranks differ in version, protocol, bits, program, parameters, or deal.
     """
@@ -60,7 +63,9 @@ def session(
     if party is None:
         party, place = start(protocol, place)
     try:
-        return Session(party, protocol, bits, place=place, parameters=parameters, program=program, **options)
+        return Session(
+            party, protocol, bits, device=device, place=place, parameters=parameters, program=program, **options
+        )
     except BaseException as error:
         party.fail(error)
         raise
@@ -75,6 +80,7 @@ class Session:
         rank, size, computing, role, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
         dealt: bytes of corrections that files of correlations hold; None with a dealer.
+        device: where this rank's shares live.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -84,6 +90,7 @@ class Session:
         protocol: str,
         bits: int,
         *,
+        device: str | torch.device = "cpu",
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
         place: Place,
@@ -99,11 +106,12 @@ class Session:
         self.dealt = None if given is None else given.dealt
         options |= {} if given is None else {"source": given}
         try:
-            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
         except BaseException:
             if given is not None:
                 given.close()
             raise
+        self.device = self.protocol.device
         self.protocol_name = protocol
         self.stream = Stream(align(party, generator(given)))
 
