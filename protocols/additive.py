@@ -304,7 +304,11 @@ class Additive(Steps, Protocol):
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
         self.note(op.name.encode())
         public = outline(value.shape) if self.virtual else value.to(self.device, copy=True)
-        return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public))
+
+        def apply(part: Tensor) -> Tensor:
+            return op.apply(part, outline(public.shape) if part.is_meta else public)
+
+        return self.local([_own(own)], own.bits + bits, apply)
 
     def _number(self, x: Share) -> Share:
         return self.integer(x) if x.is_bit else x

@@ -9,11 +9,11 @@ waited for, or when a value is read on the device.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from protocols import memory
@@ -72,6 +72,9 @@ class Pretend(Tensor):
         out.inner = inner
         return out
 
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        return f"Pretend({self.inner})"
+
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @classmethod
@@ -86,10 +89,28 @@ def finish() -> None:
         goal.copy_(source)
 
 
+def tensors_in(a: Any) -> list[Tensor]:
+    """Tensors in an argument of an operation, which may be a list."""
+    return (
+        [a] if isinstance(a, Tensor) else [t for b in a for t in tensors_in(b)] if isinstance(a, list | tuple) else []
+    )
+
+
+def change(a: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Apply a function to the tensors in an argument or a result."""
+    if isinstance(a, Tensor):
+        return function(a)
+    return type(a)([change(b, function) for b in a]) if isinstance(a, list | tuple) else a
+
+
+def inside_of(t: Tensor) -> Tensor:
+    return t.inner if isinstance(t, Pretend) else t
+
+
 def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """One operation on the device, or from or to it."""
     packet = func.overloadpacket
-    tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)]
+    tensors = tensors_in([*args, *kwargs.values()])
     refuse(func, packet, tensors)
     if packet is aten.copy_ and type(args[1]) is Tensor and (args[2:] or [kwargs.get("non_blocking")])[0]:
         STREAM.late.append((args[0].inner, args[1]))
@@ -104,8 +125,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs["device"] = torch.device("cpu")
     kwargs.pop("pin_memory", None)
     places = {id(t.inner): t for t in tensors if isinstance(t, Pretend)}
-    inner_args, inner_kwargs = tree_map(lambda t: t.inner if isinstance(t, Pretend) else t, (args, kwargs))
-    out = func(*inner_args, **inner_kwargs)
+    out = func(*change(args, inside_of), **{name: change(a, inside_of) for name, a in kwargs.items()})
     if packet is aten._to_copy:
         out = out.clone() if any(out is t.inner for t in tensors if isinstance(t, Pretend)) else out
 
@@ -114,7 +134,7 @@ def run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return t
         return places[id(t)] if id(t) in places else Pretend(t)
 
-    return tree_map(back, out)
+    return change(out, back)
 
 
 def refuse(func: Any, packet: Any, tensors: list[Tensor]) -> None:
