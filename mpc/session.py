@@ -55,8 +55,8 @@ def session(
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol, no such device; or a rank cannot use
-            its file of correlations, see `mpc.offline.take`.
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol, no such device; or a
+            rank cannot use its file of correlations, see `mpc.offline.take`.
         DisagreementError: ranks differ in version, protocol, bits, program, parameters, or deal.
     """
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
