@@ -46,8 +46,7 @@ def session(
         protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
-        device: where this rank's shares, masks and openings live: "cpu", "cuda" or "cuda:1". Ranks may differ. Shared
-            tensors report "cpu" all the same: what PyTorch sees of them, shapes and public values, is there.
+        device: where this rank's shares live, "cpu", "cuda" or "cuda:1"; ranks may differ. See Devices in README.md.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
@@ -63,9 +62,7 @@ def session(
     if party is None:
         party, place = start(protocol, place)
     try:
-        return Session(
-            party, protocol, bits, device=device, place=place, parameters=parameters, program=program, **options
-        )
+        return Session(party, protocol, bits, device, place, parameters=parameters, program=program, **options)
     except BaseException as error:
         party.fail(error)
         raise
@@ -79,8 +76,7 @@ class Session:
         stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
         rank, size, computing, role, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
-        dealt: bytes of corrections that files of correlations hold; None with a dealer.
-        device: where this rank's shares live.
+        device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -89,11 +85,11 @@ class Session:
         party: Party,
         protocol: str,
         bits: int,
+        device: str | torch.device,
+        place: Place,
         *,
-        device: str | torch.device = "cpu",
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
-        place: Place,
         **options: Any,
     ) -> None:
         self.party = party
@@ -111,8 +107,7 @@ class Session:
             if given is not None:
                 given.close()
             raise
-        self.device = self.protocol.device
-        self.protocol_name = protocol
+        self.protocol_name, self.device = protocol, self.protocol.device
         self.stream = Stream(align(party, generator(given)))
 
     @property
