@@ -30,14 +30,15 @@ def start(
     options: argparse.Namespace,
     *,
     own: Sequence[str] = (),
+    device: str = "cpu",
     **parameters: object,
 ) -> None:
     """Run a program on the ranks that mpirun or jointfit started; they agree on ``parameters`` and on the options.
 
-    ``own`` names options that may differ between ranks, beside where results go.
+    ``own`` names options that may differ between ranks, beside where results go; ``device`` is where shares live.
     """
     common = {name: value for name, value in vars(options).items() if name not in ("json", "out", *own)}
-    with mpc.session(parameters=common | parameters) as session:
+    with mpc.session(device=device, parameters=common | parameters) as session:
         program(session, options)
 
 

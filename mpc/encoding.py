@@ -127,7 +127,7 @@ class Encoding:
     @staticmethod
     def _reduced(m: Tensor, k: int) -> tuple[Tensor, int]:
         """Drop trailing zeros that all elements share."""
-        union = int(np.bitwise_or.reduce(m.reshape(-1).numpy())) if m.numel() else 0
+        union = int(np.bitwise_or.reduce(m.reshape(-1).cpu().numpy())) if m.numel() else 0
         zeros = (union & -union).bit_length() - 1 if union else k
         drop = min(zeros, k)
         return (m >> drop, k - drop) if drop else (m, k)

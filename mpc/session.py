@@ -36,6 +36,7 @@ def session(
     party: Party | None = None,
     *,
     rounding: str = "chance",
+    device: str | torch.device = "cpu",
     parameters: Mapping[str, Any] | None = None,
     program: str | None = None,
     correlations: str | Path | Place | None = None,
@@ -49,6 +50,7 @@ def session(
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
         rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, so that the
             mean is right; "faithful": to the floor, at more cost, see "Rounding" in mpc/README.md.
+        device: where this rank's shares live, "cpu", "cuda" or "cuda:1"; ranks may differ. See Devices in README.md.
         parameters: public settings of the program that must be equal on all ranks (numbers, texts, lists).
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
@@ -56,8 +58,8 @@ def session(
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding; or a rank
-            cannot use its file of correlations, see `mpc.offline.take`.
+        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding, no such
+            device; or a rank cannot use its file of correlations, see `mpc.offline.take`.
         DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, or deal.
     """
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
@@ -65,7 +67,7 @@ def session(
         party, place = start(protocol, place)
     try:
         options["rounding"] = rounding
-        return Session(party, protocol, bits, place=place, parameters=parameters, program=program, **options)
+        return Session(party, protocol, bits, device, place, parameters=parameters, program=program, **options)
     except BaseException as error:
         party.fail(error)
         raise
@@ -79,7 +81,7 @@ class Session:
         stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
         rank, size, computing, role, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
-        dealt: bytes of corrections that files of correlations hold; None with a dealer.
+        device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -88,10 +90,11 @@ class Session:
         party: Party,
         protocol: str,
         bits: int,
+        device: str | torch.device,
+        place: Place,
         *,
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
-        place: Place,
         **options: Any,
     ) -> None:
         self.party = party
@@ -104,12 +107,12 @@ class Session:
         self.dealt = None if given is None else given.dealt
         options |= {} if given is None else {"source": given}
         try:
-            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, **options)
+            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
         except BaseException:
             if given is not None:
                 given.close()
             raise
-        self.protocol_name = protocol
+        self.protocol_name, self.device = protocol, self.protocol.device
         self.stream = Stream(align(party, generator(given)))
 
     @property

@@ -22,7 +22,8 @@ from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
 from protocols.form import Form, Mask, add_forms, join_forms
-from protocols.ring import broadcast, outline, uniform
+from protocols.memory import Memory
+from protocols.ring import broadcast, outline
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
 from protocols.wire import open_all, to_bytes
@@ -47,6 +48,7 @@ class Additive(Steps, Protocol):
         bits: int = 20,
         *,
         rounding: str = "chance",
+        device: str | torch.device = "cpu",
         planning: bool = False,
         source: Source | None = None,
         observe: Observer | None = None,
@@ -54,9 +56,10 @@ class Additive(Steps, Protocol):
         """Set up the seeds with the other ranks.
 
         ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
-        ``planning``: count on meta tensors, with a `DryParty`, instead of computing. ``source``: of correlations that
-        are dealt beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part.
-        ``observe`` gets the bytes of every opened (masked) value, for tests of their distribution.
+        ``device``: where this rank's parts, masks and openings lie; ranks may differ. ``planning``: count on meta
+        tensors, with a `DryParty`, instead of computing. ``source``: of correlations that are dealt beforehand, on the
+        dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets the bytes of every
+        opened (masked) value, for tests of their distribution.
         """
         files = source is not None and party.role is Role.COMPUTING
         if (party.dealer is None) != files or party.computing < 2:
@@ -75,10 +78,12 @@ class Additive(Steps, Protocol):
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is Role.DEALER
+        self.memory = Memory(device)
+        self.device = self.memory.device
         self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
         if source is None and self._seeds is not None:
             source = Messages(party, self._seeds)
-        self.correlations = Correlations(party, source)
+        self.correlations = Correlations(party, source, self.memory)
         self.scheduler = Scheduler(self._exchange)
         if party.role is Role.DEALER:
             # The last party may be waiting for correlations while the dealer waits for the last party.
@@ -86,10 +91,10 @@ class Additive(Steps, Protocol):
 
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()
-        open_all(self.party, openings, self.correlations.program)
+        open_all(self.party, self.memory, openings, self.correlations.program)
         if self._observe is not None:
             for opening in openings:
-                self._observe(to_bytes(cast(Tensor, opening.value), opening.width))
+                self._observe(self.memory.to_host(to_bytes(cast(Tensor, opening.value), opening.width)))
 
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
@@ -122,7 +127,7 @@ class Additive(Steps, Protocol):
             return out
         rank = self.party.rank
         if rank != owner:
-            word = uniform(shape, self._seeds.stream(owner, "input", owner))
+            word = self.memory.uniform(shape, self._seeds.stream(owner, "input", owner))
             out.data = (word & 1).to(torch.uint8) if is_bit else word
             return out
         if value is None or tuple(value.shape) != tuple(shape):
@@ -130,18 +135,18 @@ class Additive(Steps, Protocol):
                 f"rank {owner} owns an input of shape {tuple(shape)}, "
                 f"got {None if value is None else tuple(value.shape)}"
             )
-        part = value.to(torch.uint8) if is_bit else value.clone()
+        part = value.to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
         if not is_bit:
-            out.facts["plain"] = value.clone()
+            out.facts["plain"] = part.clone()
         for peer in self.party.peers:
-            word = uniform(shape, self._seeds.stream(peer, "input", owner))
+            word = self.memory.uniform(shape, self._seeds.stream(peer, "input", owner))
             part = part ^ (word & 1).to(torch.uint8) if is_bit else part - word
         out.data = part
         return out
 
     def constant(self, value: Tensor, bits: int) -> Share:
         is_bit = value.dtype == torch.bool
-        value = value.to(torch.uint8 if is_bit else torch.int64, copy=True)
+        value = value.to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
         public = outline(value.shape, value.dtype) if self.virtual else value
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
@@ -171,10 +176,10 @@ class Additive(Steps, Protocol):
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
         """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""
-        part = torch.zeros(shape, dtype=torch.uint8 if is_bit else torch.int64)
+        part = torch.zeros(shape, dtype=torch.uint8 if is_bit else torch.int64, device=self.device)
         if self._seeds is not None:
             for peer in self.party.peers:
-                word = uniform(shape, self._seeds.stream(peer, "zero"))
+                word = self.memory.uniform(shape, self._seeds.stream(peer, "zero"))
                 if is_bit:
                     part ^= (word & 1).to(torch.uint8)
                 else:
@@ -190,7 +195,7 @@ class Additive(Steps, Protocol):
 
     def export(self, x: Share) -> Tensor | None:
         self.settle(x)
-        return None if self.virtual else _own(x).part.clone()
+        return None if self.virtual else _own(x).part.to("cpu", copy=True)
 
     def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
         out = AdditiveShare(torch.Size(shape), bits)
@@ -201,7 +206,7 @@ class Additive(Steps, Protocol):
                 f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}"
             )
         else:
-            out.data = part.clone()
+            out.data = part.to(self.device, copy=True)
         out.ready = True
         return out
 
@@ -241,7 +246,7 @@ class Additive(Steps, Protocol):
         x = self._number(x)
         if bits > x.bits:
             x = self.lift(x, bits)
-        value = value << (x.bits - bits)
+        value = self.memory.here(value) << (x.bits - bits)
         own = _own(x)
         shift = outline(value.shape) if self.virtual else value
         zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
@@ -314,7 +319,7 @@ class Additive(Steps, Protocol):
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
         own, value, bits = truncate.fit(self, self._number(x), value, bits)
         self.note(op.name.encode())
-        public = outline(value.shape) if self.virtual else value.clone()
+        public = outline(value.shape) if self.virtual else value.to(self.device, copy=True)
         shape = op.shape(own.shape, value.shape)
         return self.local([_own(own)], own.bits + bits, lambda part: op.apply(part, public), shape=shape)
 

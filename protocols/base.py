@@ -86,6 +86,9 @@ class Share:
 class Protocol(abc.ABC):
     """The operations that `mpc` is written on. ``bits`` is the precision (fraction bits) that operands are brought to.
 
+    ``device`` is where this rank's parts live; public tensors that are passed may be there or on the host, and what
+    `reveal` and `export` return is on the host.
+
     Shapes broadcast as in torch. Every method returns at once; messages are queued and sent together when a value
     is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
     planner included, calls the same methods in the same order with the same public arguments.
@@ -96,6 +99,7 @@ class Protocol(abc.ABC):
 
     name: ClassVar[str]
     bits: int
+    device: torch.device
 
     @property
     def offline_bytes(self) -> int:

@@ -83,7 +83,7 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     """
     n = mask.share.numel()
     if not n:
-        return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8), torch.uint8)
+        return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8, device=p.device), torch.uint8)
     table = tables(p, mask, bits, signed=signed).share
     count = table.shape[0]
     rows = public.numel() // n
@@ -141,10 +141,12 @@ def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Sh
     def step() -> Generator[Any, None, Tensor]:
         form = yield from p.masked(x)
         if not shape.numel():
-            return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8), torch.uint8)
+            return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
         public = form.public
         if thresholds is not None:
-            offsets = torch.tensor(list(thresholds), dtype=torch.int64).reshape(-1, *(1 for _ in x.shape))
+            offsets = torch.tensor(list(thresholds), dtype=torch.int64, device=p.device).reshape(
+                -1, *(1 for _ in x.shape)
+            )
             public = p.part(shape, lambda: form.public - offsets)
         part = yield from below(p, public, form.mask, 63, signed=True)
         return part ^ shift_right(public, 63).to(torch.uint8) if p.first and not p.virtual else part
@@ -161,7 +163,7 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
         form = yield from p.masked(x)
         n = x.numel
         if not n:
-            return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8), torch.uint8)
+            return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8, device=p.device), torch.uint8)
 
         def build(r: Tensor) -> list[Tensor]:
             return [torch.bitwise_left_shift(1, digits(r.reshape(-1), 16))]

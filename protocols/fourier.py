@@ -95,7 +95,7 @@ def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
     terms = len(cosines) - 1
 
     def deal(r: Tensor) -> list[Tensor]:
-        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64)
+        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
         for j, (c, s) in enumerate(harmonics(r, terms)):
             out[j, 0], out[j, 1] = _fixed(c), _fixed(s)
         return [out]

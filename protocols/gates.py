@@ -26,7 +26,9 @@ FAN = 4
 
 
 @lru_cache(maxsize=64)
-def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[int, list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+def _plan(
+    terms: tuple[tuple[int, ...], ...], inputs: int, device: torch.device
+) -> tuple[int, list[tuple[Tensor, Tensor]], Tensor, Tensor]:
     """Return how many mask products are to be dealt and how to make them; for each term its inputs, and where each
     subset's product is in the bank.
 
@@ -42,7 +44,8 @@ def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[int, list[tu
     number: dict[tuple[int, ...], int] = {(i,): i for i in range(inputs)}
     for size in range(2, FAN + 1):
         now = [t for t in products if len(t) == size]
-        ways.append((torch.tensor([number[t[:-1]] for t in now]), torch.tensor([t[-1] for t in now])))
+        before = torch.tensor([number[t[:-1]] for t in now], device=device)
+        ways.append((before, torch.tensor([t[-1] for t in now], device=device)))
         number = {t: k for k, t in enumerate(now)}
     where: dict[tuple[int, ...], int] = {
         (): 1,
@@ -55,7 +58,7 @@ def _plan(terms: tuple[tuple[int, ...], ...], inputs: int) -> tuple[int, list[tu
         chosen[row, : len(term)] = torch.tensor(term)
         for subset in range(1 << len(term)):
             places[row, subset] = where[tuple(term[i] for i in range(len(term)) if subset >> i & 1)]
-    return len(products), [way for way in ways if way[0].numel()], chosen, places
+    return len(products), [way for way in ways if way[0].numel()], chosen.to(device), places.to(device)
 
 
 def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) -> Generator[Any, None, Tensor]:
@@ -63,7 +66,7 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
 
     Cost: the bits of the inputs, one round; offline a bit for every product of masks.
     """
-    products, ways, chosen, places = _plan(terms, inputs.shape[0])
+    products, ways, chosen, places = _plan(terms, inputs.shape[0], p.device)
     mask = p.mask(inputs.shape, torch.uint8)
 
     def multiply(m: Tensor) -> list[Tensor]:

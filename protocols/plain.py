@@ -39,8 +39,13 @@ class InsecurePlain(Protocol):
 
     name: ClassVar[str] = "plain"
 
-    def __init__(self, party: Any = None, bits: int = 20, *, rounding: str = "chance") -> None:
+    def __init__(
+        self, party: Any = None, bits: int = 20, *, rounding: str = "chance", device: str | torch.device = "cpu"
+    ) -> None:
         """``rounding`` is taken for the sake of the interface: float64 values are not rounded."""
+        if torch.device(device).type != "cpu":
+            raise ConfigurationError(f"protocol 'plain' computes on the cpu; got device {str(device)!r}")
+        self.device = torch.device("cpu")
         if party is not None and party.size > 1:
             raise ConfigurationError(f"protocol 'plain' hides nothing and runs in one process; got {party.size} ranks")
         self.bits = bits

@@ -120,7 +120,8 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | 
             party.round({r: {to: size for to in receivers if to != r} for r in range(party.computing)}, "reveal")
         return None
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
-    message = as_bytes(part.contiguous())
+    part = p.memory.to_host(part)
+    message = as_bytes(part)
     mine = party.rank in receivers
     answers = party.exchange(
         {rank: message for rank in receivers if rank != party.rank},

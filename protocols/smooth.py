@@ -168,7 +168,7 @@ def _power(p: Additive, x: AdditiveShare, top: int) -> Generator[Any, None, tupl
 
     def deal(r: Tensor) -> list[Tensor]:
         whole, fraction = split(r.reshape(-1))
-        out = torch.zeros((r.numel(), slots), dtype=torch.int64)
+        out = torch.zeros((r.numel(), slots), dtype=torch.int64, device=r.device)
         out.scatter_(1, whole.unsqueeze(1), torch.round(torch.exp2(p.bits - fraction)).to(torch.int64).unsqueeze(1))
         return [out]
 

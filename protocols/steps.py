@@ -27,8 +27,12 @@ KEEP_LIMIT = 1 << 25
 
 
 class Steps:
-    """The tools of protocol steps. ``first``: rank 0; ``virtual``: dealer or planner, where parts are shapes only."""
+    """The tools of protocol steps.
 
+    ``device``: where parts lie; ``first``: rank 0; ``virtual``: dealer or planner, where parts are shapes only.
+    """
+
+    device: torch.device
     scheduler: Scheduler
     correlations: Correlations
     first: bool

@@ -109,7 +109,7 @@ def _group(p: Additive, values: Share, size: int) -> tuple[Share, Share]:
     def step() -> Generator[Any, None, Tensor]:
         part = yield from p.value(lost)
         n = rest.numel()
-        sign = flip.unsqueeze(-1) if p.first else torch.zeros((), dtype=torch.uint8)
+        sign = p.memory.here(flip.unsqueeze(-1)) if p.first else torch.zeros((), dtype=torch.uint8)
         packed = p.part(
             (size - 1, size, (n + 7) // 8), lambda: pack_bits(part.reshape(-1, n)[place] ^ sign), torch.uint8
         )

@@ -181,7 +181,7 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None
     if pending and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
         return _times_and_cut(p, x, int(value), places, p.bits)
     x, value, bits = fit(p, x, value, bits)
-    value = value.clone()  # the caller may write to it before a later product reads it
+    value = p.memory.here(value.clone())  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
     shape = broadcast(x.shape, value.shape)
     out = p.local([own], x.bits + bits, lambda part: part * value, shape=shape)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from parties import DryParty, Party, Role
+from protocols.memory import Memory
 from protocols.ring import as_bytes, outline
 from protocols.schedule import Opening
 
@@ -57,7 +58,7 @@ def from_bytes(octets: Tensor, shape: Sequence[int], width: int | None) -> Tenso
         return octets.reshape(tuple(shape))
     if width == 8:
         return octets.view(torch.int64).reshape(tuple(shape))
-    words = torch.zeros((octets.numel() // width, 8), dtype=torch.uint8)
+    words = torch.zeros((octets.numel() // width, 8), dtype=torch.uint8, device=octets.device)
     words[:, :width] = octets.reshape(-1, width)
     return words.view(torch.int64).reshape(tuple(shape))
 
@@ -66,7 +67,7 @@ def _label(openings: Sequence[Opening]) -> str:
     return f"open {len(openings)}"
 
 
-def open_all(party: Party, openings: Sequence[Opening], context: str = "") -> None:
+def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context: str = "") -> None:
     """Open everything in one round and set the values. The dealer and the planner take no part: values are meta.
 
     ``context`` is a digest of the program so far, which peers compare. Cost: one round; to each peer the sum of the
@@ -88,16 +89,19 @@ def open_all(party: Party, openings: Sequence[Opening], context: str = "") -> No
     # Words of eight bytes go first, so that they are aligned where they arrive.
     order = [opening for opening in openings if opening.width == 8] + [o for o in openings if o.width != 8]
     message = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])
+    rooms = {} if memory.on_host else {peer: memory.room((sizes[peer],)) for peer in party.peers}
     answers = party.exchange(
-        dict.fromkeys(party.peers, as_bytes(message)),
+        dict.fromkeys(party.peers, as_bytes(memory.to_host(message))),
         {peer: sizes[peer] for peer in party.peers},
         _label(openings),
+        into={peer: as_bytes(room) for peer, room in rooms.items()},
         context=context,
     )
     for opening in mine:
         opening.value = opening.part  # was made for this opening, and copied into the message
     for peer in party.peers:
-        octets, place = torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING, 0
+        heard = rooms.get(peer, torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING)
+        octets, place = memory.from_host(heard), 0
         for opening in order:
             if opening.sender not in {None, peer}:
                 continue

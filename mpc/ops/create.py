@@ -67,8 +67,9 @@ def to_copy(
     memory_format: Any = None,
 ) -> SharedTensor:
     """Change the type; bits become numbers, real numbers lose their fraction where the type wants integers."""
-    if device is not None and torch.device(device).type not in {"cpu", x.device.type}:
-        raise UnsupportedOperation(f"shared tensors live where the session computes; got device {device}")
+    if device is not None and torch.device(device).type not in {"cpu", x.session.protocol.device.type}:
+        here = f'this one on {x.session.protocol.device}; choose with mpc.session(device="cuda")'
+        raise UnsupportedOperation(f"got device {device}; shared tensors live where their session does, {here}")
     if layout not in {None, torch.strided}:
         raise UnsupportedOperation(f"shared tensors are strided; got layout {layout}")
     new = dtype or x.dtype

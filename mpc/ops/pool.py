@@ -16,6 +16,7 @@ from mpc.ops.lazy import lazy_result
 from mpc.ops.sort import positions
 from mpc.tensor import SharedTensor
 from mpc.value import Value
+from protocols import ring
 from protocols.base import Bilinear
 
 aten = torch.ops.aten
@@ -33,7 +34,7 @@ def full(sizes: Any, n: int, default: Sequence[int] = ()) -> tuple[int, ...]:
 
 def _along(t: Tensor, matrix: Tensor, dim: int) -> Tensor:
     """Multiply the axis dim by a matrix (out, in)."""
-    return (t.movedim(dim, -1) @ matrix.to(t.dtype).to(t.device).t()).movedim(-1, dim)
+    return ring.matmul(t.movedim(dim, -1), matrix.to(t.dtype).to(t.device).t()).movedim(-1, dim)
 
 
 def _summed(x: Value, matrices: list[Tensor]) -> Value:

@@ -29,7 +29,8 @@ from parties import ConfigurationError, DisagreementError, Party, Role
 from parties.prg import Generator
 from protocols.correlations.source import CHECK, Source
 from protocols.form import Mask
-from protocols.ring import as_bytes, fill, outline
+from protocols.memory import Memory
+from protocols.ring import as_bytes, outline
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
@@ -54,17 +55,14 @@ class Output(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def _expand(output: Output, stream: Generator) -> Tensor:
-    return fill(torch.empty(output.shape, dtype=output.dtype), stream)
-
-
 class Correlations:
     """The stream of correlations of one session, seen from one rank. Calls are made in the same order everywhere."""
 
-    def __init__(self, party: Party, source: Source | None) -> None:
+    def __init__(self, party: Party, source: Source | None, memory: Memory) -> None:
         """``source``: of seeds and corrections; None for the planner, which has none."""
         self._party = party
         self._source = source
+        self._memory = memory
         self._streams = [] if source is None else list(source.streams)
         self._is_dealer = party.role is Role.DEALER
         self._is_last = party.rank == party.computing - 1 and not self._is_dealer
@@ -106,8 +104,8 @@ class Correlations:
             streams = self._streams if owner is None else [self._streams[owner]]
             return Mask(outline(output.shape, output.dtype), self._combine(output, streams))
         if owner is None or owner == self._party.rank:
-            return Mask(_expand(output, self._streams[0]), None)
-        return Mask(torch.zeros((), dtype=dtype).expand(output.shape), None, empty=True)
+            return Mask(self._memory.uniform(output.shape, self._streams[0], output.dtype), None)
+        return Mask(torch.zeros((), dtype=dtype, device=self._memory.device).expand(output.shape), None, empty=True)
 
     def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> list[Mask]:
         """Share function(*masks): one value for each output.
@@ -154,9 +152,9 @@ class Correlations:
         return self._program.hexdigest()
 
     def _combine(self, output: Output, streams: Sequence[Generator]) -> Tensor:
-        total = _expand(output, streams[0])
+        total = self._memory.uniform(output.shape, streams[0], output.dtype)
         for stream in streams[1:]:
-            part = _expand(output, stream)
+            part = self._memory.uniform(output.shape, stream, output.dtype)
             total = total.add_(part) if output.additive else total.bitwise_xor_(part)
         return total
 
@@ -167,19 +165,19 @@ class Correlations:
         correction = others  # in its place: fresh memory costs more than the subtraction
         torch.sub(value, others, out=correction) if output.additive else correction.bitwise_xor_(value)
         if correction.numel():
-            self._waiting.append(as_bytes(correction))
+            self._waiting.append(as_bytes(self._memory.to_host(correction)))
             self._waiting_bytes += output.bytes
             if self._waiting_bytes >= FLUSH:
                 self.flush()
         return Mask(outline(output.shape, output.dtype), value)
 
     def _own(self, output: Output) -> Tensor:
-        return _expand(output, self._streams[0])
+        return self._memory.uniform(output.shape, self._streams[0], output.dtype)
 
     def _receive(self, output: Output) -> Tensor:
-        value = torch.empty(output.shape, dtype=output.dtype)
+        value = self._memory.room(output.shape, output.dtype)
         if not value.numel():
-            return value
+            return self._memory.from_host(value)
         target = as_bytes(value)
         done = 0
         while done < output.bytes:
@@ -192,7 +190,7 @@ class Correlations:
             done += step
             if not self._buffer and self._check != self._mark:
                 raise self._differs("their lists of correlations differ")
-        return value
+        return self._memory.from_host(value)
 
     def _differs(self, how: str) -> DisagreementError:
         dealer = self._party.dealer

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
@@ -37,7 +38,16 @@ def additive_runner(program: Callable[[Any], Any]) -> Any:
     return simulate(3, program, protocol="additive")[0]
 
 
-RUNNERS: dict[str, Runner] = {"plain": plain_runner, "additive": additive_runner}
+def pretend_runner(program: Callable[[Any], Any]) -> Any:
+    """The same with shares on a device that fails wherever CUDA would."""
+    from mpc import simulate
+    from tests import pretend
+
+    with pytest.MonkeyPatch.context() as patch:
+        return simulate(3, program, device=pretend.install(patch))[0]
+
+
+RUNNERS: dict[str, Runner] = {"plain": plain_runner, "additive": additive_runner, "pretend": pretend_runner}
 
 
 def share(session: Any, t: Tensor, requires_grad: bool = False) -> SharedTensor:
