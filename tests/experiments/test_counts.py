@@ -37,7 +37,7 @@ FIGURES = {
     "mlp-again": (Cost(3_237_584, 39, 8_036_640), 3_500_000, 50),
     "lenet": (Cost(7_374_244, 68, 26_877_176), 12_000_000, 120),
 }
-"""Each row for two parties and a dealer, exactly, and the most bytes and rounds that it may take; None: no such target."""
+"""Each row for two parties and a dealer, exactly; the most bytes and rounds that it may take (None: no such target)."""
 
 
 def exact(name, parties):
