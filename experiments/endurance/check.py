@@ -6,8 +6,8 @@ After one step from equal weights, a weight differs by
 
 - the rounding of its update, one unit;
 - the step size times the error of its gradient. A gradient is a sum of activation times error signal over the rows of a
-  batch, each product off by about a unit, with either sign, and softmax by about ten units in all: `GRADIENT` units are
-  allowed, some times more than is seen;
+  batch; rounding of the error signals, about a unit each with either sign, and the error of softmax, about ten units in
+  their mean, count times the activation: `GRADIENT` units times the largest activation are allowed;
 - where a ReLU's input is within `TIE` units of zero, either branch is right: the step size times what that one
   activation adds to a gradient. The twin sums that up from its own values.
 
@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 UNIT = 2.0**-20
-GRADIENT = 200.0
+GRADIENT = 60.0
 TIE = 8.0
 GROWTH = 8.0
 
@@ -59,21 +59,21 @@ class Twin:
             values[-1].retain_grad()
         loss = nn.functional.cross_entropy(values[-1], y.double())
         loss.backward()
-        ties = self._ties(values)
+        error = self._error(values)
         self.optimizer.step()
         self.loss = float(loss.detach())
         self._steps += 1
-        self._sum += UNIT + self._lr * (GRADIENT * UNIT + ties)
+        self._sum += UNIT + self._lr * error
 
-    def _ties(self, values: list[Tensor]) -> float:
-        """What ReLUs that may fall on either side can add to the gradient of any one weight."""
-        largest = max(float(each.detach().abs().max()) for each in values[:-1])
-        steepest = max(float(each.detach().abs().max()) for each in self.model.parameters())
-        total = 0.0
+    def _error(self, values: list[Tensor]) -> float:
+        """By how much the gradient of any one weight may be off."""
+        largest = max(1.0, *(float(each.detach().abs().max()) for each in values[:-1]))
+        steepest = max(1.0, *(float(each.detach().abs().max()) for each in self.model.parameters()))
+        ties = 0.0
         for layer, z, h in zip(self.model, values[:-1], values[1:], strict=True):
             if isinstance(layer, nn.ReLU) and h.grad is not None:
-                total += float(h.grad[z.detach().abs() <= TIE * UNIT].abs().sum())
-        return total * max(1.0, largest) * max(1.0, steepest)
+                ties += float(h.grad[z.detach().abs() <= TIE * UNIT].abs().sum())
+        return largest * (GRADIENT * UNIT + ties * steepest)
 
     @property
     def bound(self) -> float:

@@ -39,7 +39,7 @@ def test_a_sound_run_passes(every, n, tmp_path, capsys):
 
 def test_checked_every_step_the_bound_is_a_few_units():
     (records, *_) = run("--steps", "20")
-    assert sorted(one["bound"] for one in records)[10] == (1 + 0.05 * 200) * UNIT
+    assert sorted(one["bound"] for one in records)[10] < (1 + 0.05 * 60 * 5) * UNIT
 
 
 class Broken(nn.ReLU):
