@@ -13,7 +13,7 @@ MOST = 400e6
 PROGRAM = """
 import torch, mpc
 from experiments.counts.rows import given, given_classes, mlp
-from experiments.peers.shapes import peak_memory
+from experiments.peers.worker import peak_memory
 
 imported = peak_memory()
 with mpc.session() as session:
