@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import mpc
 from experiments.counts.measure import finish
-from experiments.counts.rows import given, given_classes, lenet, logistic, mlp
+from experiments.counts.rows import computed, given, given_classes, lenet, logistic, mlp
 from experiments.peers.shapes import ROWS, shapes
 from experiments.peers.worker import Work, serve
 
@@ -39,7 +39,7 @@ def programs(
     """What makes fresh inputs, which is not timed, and what is timed."""
     row, sizes = ROWS[name], shapes(name, tiny=tiny)
     if not row.model:
-        return (lambda: [given(session, *size, owner=i) for i, size in enumerate(sizes)]), (
+        return (lambda: [computed(session, *size, owner=i) for i, size in enumerate(sizes)]), (
             lambda *inputs: [FUNCTIONS[name](*inputs)]
         )
     model = session.share_module(MODELS[row.model]())
