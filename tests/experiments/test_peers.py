@@ -44,8 +44,8 @@ def counted(name):
 @pytest.mark.parametrize("name", ["product", "less", "softmax", "conv", "maxpool", "logistic", "logistic-loss"])
 def test_our_half_among_threads(name):
     ranks = counted(name)
-    assert ranks[0] == ranks[1]
-    assert ranks[0]["bytes"] > 0
+    assert ranks[0]["rounds"] == ranks[1]["rounds"] > 0
+    assert min(ranks[0]["bytes"], ranks[1]["bytes"]) > 0
     assert ranks[0]["offline"] == ranks[2]["offline"] > 0
     assert ranks[2]["bytes"] == 0
 
