@@ -28,14 +28,14 @@ FIGURES = {
     "matmul": (Cost(933_888, 2, 327_680), 940_000, 2),
     "matmul-open": (Cost(131_072, 1, 327_680), 132_000, 1),
     "maxpool": (Cost(1_026_432, 8, 5_049_216), None, None),
-    "batch-norm": (Cost(734_654, 14, 2_085_597), None, None),
+    "batch-norm": (Cost(633_054, 14, 1_686_397), None, None),
     "cross-entropy": (Cost(138_200, 20, 1_438_860), None, None),
-    "adam": (Cost(285_250, 17, 2_628_250), None, None),
+    "adam": (Cost(176_875, 9, 1_613_375), None, None),
     "logistic": (Cost(36_160, 8, 76_220), None, 12),  # not reached: 8 KB
     "logistic-again": (Cost(5_440, 8, 76_220), 8_000, 12),
     "mlp": (Cost(4_040_400, 39, 8_036_640), None, 50),  # not reached: 3.5 MB
     "mlp-again": (Cost(3_237_584, 39, 8_036_640), 3_500_000, 50),
-    "lenet": (Cost(7_374_244, 68, 26_877_176), 12_000_000, 120),
+    "lenet": (Cost(6_061_604, 68, 18_629_496), 12_000_000, 120),
 }
 """Each row for two parties and a dealer, exactly; the most bytes and rounds that it may take (None: no such target)."""
 
