@@ -99,6 +99,26 @@ def product(once_open: bool) -> Prepare:
     return prepare
 
 
+def product_open(session: mpc.Session) -> Work:
+    """An elementwise product of operands that are in masked form already."""
+    x, y = computed(session, N), computed(session, N, owner=1)
+    session.settle([x * y])
+    return lambda: [x * y]
+
+
+def batch_norm(session: mpc.Session) -> Work:
+    """Training mode, secret weight and bias: output, and the gradients of input, weight and bias."""
+    layer = session.share_module(nn.BatchNorm1d(100))
+    x, upstream = computed(session, 128, 100).detach().requires_grad_(), computed(session, 128, 100, owner=1)
+
+    def work() -> list[Tensor]:
+        y = layer(x)
+        y.backward(upstream)
+        return [y, x.grad, layer.weight.grad, layer.bias.grad, layer.running_mean, layer.running_var]
+
+    return work
+
+
 def cross_entropy(session: mpc.Session) -> Work:
     """Value and gradient."""
     x, y = computed(session, 128, 10).detach().requires_grad_(), given_classes(session, 128, 10)
@@ -175,11 +195,16 @@ def training(make: Callable[[], nn.Module], *shape: int, again: bool = False) ->
 
 _PRODUCT, _OUTPUT = matmul(128, 784, 128), COSTS["rescale"](128 * 128)
 _FIRST = Cost(_PRODUCT.bytes // 2 + _OUTPUT.bytes, 2, _PRODUCT.offline + _OUTPUT.offline)  # each owner opens its own
+_REPEATED = Cost(COSTS["rescale"](N).bytes, 1, COSTS["multiply and rescale"](N).offline)
+_LESS, _NUMBER = COSTS["negative"](N), COSTS["integer"](N)
+_LESS_NUMBER = Cost(_LESS.bytes + _NUMBER.bytes, _LESS.rounds + _NUMBER.rounds, _LESS.offline + _NUMBER.offline)
 _OPEN = Cost(_OUTPUT.bytes, 1, _FIRST.offline)
 
 ROWS: dict[str, Row] = {
     "product": Row("x · y, rescaled", binary(torch.mul), N, COSTS["multiply and rescale"](N)),
+    "product-open": Row("x · y of operands that are open, rescaled", product_open, N, _REPEATED),
     "less": Row("x < y", binary(torch.lt), N, COSTS["negative"](N)),
+    "less-number": Row("x < y as a number", binary(lambda x, y: (x < y).float()), N, _LESS_NUMBER),
     "relu": Row("ReLU of a product, truncation included", relu_of_product, N, COSTS["rescale and relu"](N)),
     "exp": Row("exp", unary(torch.exp), N, COSTS["exp"](N)),
     "sigmoid": Row("sigmoid", unary(torch.sigmoid), N, COSTS["sigmoid"](N)),
@@ -188,6 +213,7 @@ ROWS: dict[str, Row] = {
     "matmul": Row("128×784 by 784×128, first time", product(False), 1, _FIRST),
     "matmul-open": Row("128×784 by 784×128, once open", product(True), 1, _OPEN),
     "maxpool": Row("max-pool 2, 32×6×24×24", unary(lambda x: nn.functional.max_pool2d(x, 2), 32, 6, 24, 24)),
+    "batch-norm": Row("batch norm 128 × 100, forward and backward", batch_norm),
     "cross-entropy": Row("cross-entropy 128 × 10, value and gradient", cross_entropy),
     "adam": Row("Adam step, 1,000 parameters", adam),
     "logistic": Row("SGD step, logistic regression 128 × 30", training(logistic, 128, 30)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 Shape = tuple[int, ...]
 
@@ -55,12 +54,3 @@ def shapes(name: str, *, tiny: bool) -> tuple[Shape, ...]:
     if name in {"matmul", "conv"}:
         return ((2, *found[0][1:]), *found[1:])
     return tuple((min(one[0], 4), *one[1:]) for one in found)
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process in bytes, as Linux counts it (VmHWM); 0 elsewhere."""
-    try:
-        with Path("/proc/self/status").open(encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    except OSError:
-        return 0

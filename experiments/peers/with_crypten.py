@@ -1,23 +1,18 @@
-"""One party of CrypTen: runs one row again and again and writes what it took. Needs no jointfit."""
+"""One party of CrypTen: the rows in its own words. Needs no jointfit."""
 
 from __future__ import annotations
 
-import json
 import os
-import statistics
 import sys
-import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments.peers import shims
-from experiments.peers.shapes import ROWS, peak_memory, shapes
-
-WARM = 2
+from experiments.peers.shapes import ROWS, shapes
+from experiments.peers.worker import Work, serve
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "product": lambda x, y: x * y,
@@ -34,7 +29,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def network(nn: Any, name: str) -> Any:
-    """The models of `ours`, in CrypTen's modules."""
+    """The models of `with_jointfit`, in CrypTen's modules."""
     if name == "logistic":
         return nn.Sequential(nn.Linear(30, 1))
     if name == "mlp":
@@ -72,51 +67,38 @@ def programs(crypten: Any, name: str, *, tiny: bool) -> tuple[Callable[[], list[
     return batch, step
 
 
-def measure(name: str, repeats: int, *, tiny: bool) -> dict[str, Any]:
-    """Median seconds after warming up; then bytes and rounds of one more time, in which CrypTen counts."""
+def work_of(crypten: Any, name: str, *, tiny: bool) -> Work:
+    """The row as `worker` wants it."""
+    fresh, work = programs(crypten, name, tiny=tiny)
+    party = crypten.communicator.get()
+
+    def count(inputs: list[Any]) -> dict[str, int]:
+        crypten.cfg.communicator.verbose = True  # only now: the account takes time
+        party.reset_communication_stats()
+        work(*inputs)
+        counts = party.get_communication_stats()
+        crypten.cfg.communicator.verbose = False
+        # CrypTen adds what was sent and what was received
+        return {"bytes": int(counts["bytes"]) // 2, "rounds": counts["rounds"], "offline": 0}
+
+    return Work(fresh, lambda inputs: work(*inputs), count)
+
+
+def main(path: str) -> None:
+    """Run as a party."""
     crypten = shims.load()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     crypten.init()
-    party = crypten.communicator.get()
-    fresh, work = programs(crypten, name, tiny=tiny)
-    seconds = []
-    for _ in range(WARM + repeats):
-        inputs = fresh()
-        party.barrier()
-        start = time.perf_counter()
-        work(*inputs)
-        seconds.append(time.perf_counter() - start)
-    inputs = fresh()
-    crypten.cfg.communicator.verbose = True
-    party.reset_communication_stats()
-    work(*inputs)
-    counts = party.get_communication_stats()
-    party.barrier()
-    return {
-        "rank": party.get_rank(),
-        "dealer": False,
-        "seconds": statistics.median(seconds[WARM:]),
-        "fastest": min(seconds[WARM:]),
-        "slowest": max(seconds[WARM:]),
-        "bytes": int(counts["bytes"]) // 2,  # CrypTen adds what was sent and what was received
-        "rounds": counts["rounds"],
-        "offline": 0,
-        "memory": peak_memory(),
-    }
-
-
-def main(folder: str, name: str, repeats: str, size: str) -> None:
-    """Run as a party; ``folder`` "check" only imports CrypTen."""
-    warnings.simplefilter("ignore")
-    if folder == "check":
-        shims.load()
-        return
-    found = measure(name, int(repeats), tiny=size == "tiny")
-    (Path(folder) / f"{found['rank']}.json").write_text(json.dumps(found))
+    rank = crypten.communicator.get().get_rank()
+    serve(path, rank, lambda name, size: work_of(crypten, name, tiny=size == "tiny"))
     sys.stdout.flush()
     os._exit(0)  # CrypTen's process groups take seconds to end by themselves
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    warnings.simplefilter("ignore")
+    if sys.argv[1:] == ["check"]:
+        shims.load()
+    else:
+        main(*sys.argv[1:])

@@ -1,23 +1,19 @@
-"""One rank of jointfit: runs one row again and again and writes what it took."""
+"""One rank of jointfit: the rows in plain PyTorch on shares."""
 
 from __future__ import annotations
 
-import json
-import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import mpc
 from experiments.counts.measure import finish
-from experiments.counts.rows import given, given_classes, lenet, logistic, mlp
-from experiments.peers.shapes import ROWS, peak_memory, shapes
+from experiments.counts.rows import computed, given, given_classes, lenet, logistic, mlp
+from experiments.peers.shapes import ROWS, shapes
+from experiments.peers.worker import Work, serve
 
 FUNCTIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     {
@@ -34,8 +30,6 @@ FUNCTIONS: Mapping[str, Callable[..., Tensor]] = MappingProxyType(
     }
 )
 MODELS = MappingProxyType({"logistic": logistic, "mlp": mlp, "lenet": lenet})
-WARM = 2
-
 Inputs = list[Tensor]
 
 
@@ -45,7 +39,7 @@ def programs(
     """What makes fresh inputs, which is not timed, and what is timed."""
     row, sizes = ROWS[name], shapes(name, tiny=tiny)
     if not row.model:
-        return (lambda: [given(session, *size, owner=i) for i, size in enumerate(sizes)]), (
+        return (lambda: [computed(session, *size, owner=i) for i, size in enumerate(sizes)]), (
             lambda *inputs: [FUNCTIONS[name](*inputs)]
         )
     model = session.share_module(MODELS[row.model]())
@@ -68,37 +62,40 @@ def programs(
     return batch, step
 
 
-def measure(session: mpc.Session, name: str, repeats: int, *, tiny: bool) -> dict[str, Any]:
-    """Median seconds after warming up; bytes and rounds of the last time."""
-    fresh, work = programs(session, name, tiny=tiny)
-    seconds, before, offline = [], session.counts.snapshot(), 0
-    for _ in range(WARM + repeats):
-        inputs = fresh()
+def work_of(session: mpc.Session, name: str, *, tiny: bool) -> Work:
+    """The row as `worker` wants it."""
+    make, work = programs(session, name, tiny=tiny)
+
+    def fresh() -> Inputs:
+        inputs = make()
         session.settle(inputs)
-        session.same(session.step(name))
-        before, offline = session.counts.snapshot(), session.protocol.offline_bytes
-        start = time.perf_counter()
+        return inputs
+
+    def run(inputs: Inputs) -> None:
         finish(session, work(*inputs), rescaled=True)
-        seconds.append(time.perf_counter() - start)
-    online = (session.counts - before).total("online")
-    return {
-        "rank": session.rank,
-        "dealer": session.is_dealer,
-        "seconds": statistics.median(seconds[WARM:]),
-        "fastest": min(seconds[WARM:]),
-        "slowest": max(seconds[WARM:]),
-        "bytes": online.bytes_sent,
-        "rounds": online.rounds,
-        "offline": session.protocol.offline_bytes - offline,
-        "memory": peak_memory(),
-    }
+
+    def count(inputs: Inputs) -> dict[str, int]:
+        before, offline = session.counts.snapshot(), session.protocol.offline_bytes
+        run(inputs)
+        online = (session.counts - before).total("online")
+        return {
+            "bytes": online.bytes_sent,
+            "rounds": online.rounds,
+            "offline": session.protocol.offline_bytes - offline,
+        }
+
+    return Work(fresh, run, count)
 
 
-def main(folder: str, name: str, repeats: str, size: str) -> None:
+def main(path: str) -> None:
     """Run as a rank."""
     with mpc.session() as session:
-        found = measure(session, name, int(repeats), tiny=size == "tiny")
-    (Path(folder) / f"{found['rank']}.json").write_text(json.dumps(found))
+        serve(
+            path,
+            session.rank,
+            lambda name, size: work_of(session, name, tiny=size == "tiny"),
+            dealer=session.is_dealer,
+        )
 
 
 if __name__ == "__main__":
