@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 PRECISION = 20
 """Fraction bits of the dealt harmonics and of the public factors; a series has twice as many."""
 
+NARROW = 6
+"""Bytes opened to rescale a series: its value is below 2^6, with 40 fraction bits."""
+
 COEFFICIENT_BITS = 30
 
 

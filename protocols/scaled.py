@@ -1,0 +1,191 @@
+"""Functions of a positive number by normalisation: reciprocal, roots, logarithm.
+
+The bits x >= 4^k (`leading`) tell the region of x. x times a power of 4 is z in [1/4, 1); a Fourier series of the phase
+of z; the result is scaled back by a power that the same bits give. Sums over the regions are made from opened bits, in
+blocks, without a share for each region.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from protocols import bits, fourier
+from protocols.base import Share
+from protocols.correlations.dealer import Output
+from protocols.form import Form, elementwise
+from protocols.functions import ScaledFunction, scaled_function
+from protocols.leading import reach
+from protocols.planes import blocks
+from protocols.truncate import HIGHEST, narrow, operand, rescale
+
+if TYPE_CHECKING:
+    from protocols.additive import Additive
+    from protocols.additive_share import AdditiveShare, BitForm
+
+WIDE = 12
+"""Surplus bits of a precise value up to which its range is that of other values."""
+
+
+def scaled(p: Additive, x: Share, function: str) -> Share:
+    """reciprocal, sqrt, rsqrt or log of x > 0.
+
+    Domain at 20 bits: x from one unit to 2^22; below (negative numbers too) the value at one unit is returned, 0 for
+    sqrt; from 2^24 on the value there. In general from the larger of one unit and 2^(2 bits - 58) (reciprocal; at 24
+    bits that is 2^-10), resp. its square (rsqrt). Error at 20 bits: see protocols/README.md; x itself is only
+    known to one unit, which is what limits small x. x with the fact "precision" may carry up to 2 * bits fraction
+    bits, except for reciprocal; its upper end is then 2^(54 - x.bits). The fact "range", two public numbers between
+    which x is known to lie, saves all regions outside; nothing is promised for an x that is not there.
+    Cost (20 bits): 8 bytes an element unless x is open, 325 bits for 23 powers of 4, 23 bits opened, 4 bytes for the
+    phase, 8 for the power of the region, 6 to rescale: 69.5 bytes, 6 rounds; and 8 where the result is used.
+    Security: masked openings only.
+    """
+    spec = scaled_function(function)
+    p.note(function.encode())
+    x = operand(p, x)
+    if function == "reciprocal" and x.bits > p.bits + WIDE:
+        x = rescale(p, x, p.bits)
+    key = ("scaled", function)
+    if key not in x.facts:
+        x.facts[key] = _scaled(p, cast("AdditiveShare", x), function, regions(p, x), spec)
+        if function != "log":
+            x.facts[key].facts["nonnegative"] = True
+    return cast(Share, x.facts[key])
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Where x may be: from 2^e to 2^(e + 2) units for each e of ``starts``; ``open``: or outside of all these."""
+
+    starts: tuple[int, ...]
+    open: bool
+
+    @property
+    def powers(self) -> list[int]:
+        """Exponents of the powers of two that x is compared with."""
+        return [*self.starts, self.starts[-1] + 2] if self.open else list(self.starts[1:])
+
+    def table(self, values: list[float]) -> list[float]:
+        """Values by region, 0 outside."""
+        return [0.0, *values, 0.0] if self.open else values
+
+
+def regions(p: Additive, x: Share) -> Regions:
+    """Regions of x, by what is known of it."""
+    if "range" in x.facts:
+        low, high = (math.log2(v) + x.bits for v in x.facts["range"])
+        return Regions(tuple(range(math.floor(low), max(math.ceil(high), math.floor(low) + 1), 2)), open=False)
+    highest = 62 - p.bits if x.bits <= p.bits + WIDE else 54
+    return Regions(tuple(range(x.bits % 2, highest + 1, 2)), open=True)
+
+
+def _scaled(p: Additive, x: AdditiveShare, function: str, where: Regions, spec: ScaledFunction) -> Share:
+    last = where.starts[-1]
+    return_bits, factors, offsets = _tables(p, spec, where, x.bits)
+    if not where.powers:
+        mantissa = p.make(x.shape, p.bits, _mantissa(p, x, function, 61 - last))
+        result = p.scale(mantissa, torch.tensor(round(factors[0] * 2.0**return_bits)), return_bits)
+        return p.add_constant(result, torch.tensor(round(offsets[0] * 2.0**p.bits)), p.bits)
+    if "edges" not in x.facts:
+        x.facts["edges"] = reach(p, x, where.powers)
+    edges = cast("AdditiveShare", x.facts["edges"])
+    scale = where.table([2.0 ** (last - e) for e in where.starts])
+    normal = p.make(x.shape, 0, _times(p, edges, x, _units(scale, 0)))
+    mantissa = p.make(x.shape, p.bits, _mantissa(p, normal, function, 61 - last))
+    power = p.make(x.shape, return_bits, _sum(p, edges, _units(where.table(factors), return_bits)))
+    p.ahead(p.masked(power))  # in the round of the phase
+    result = p.multiply(power, mantissa)
+    if any(offsets):
+        result = p.add(result, p.make(x.shape, p.bits, _sum(p, edges, _units(offsets, p.bits))))
+    return result
+
+
+def _units(table: list[float], bits: int) -> list[int]:
+    """Round a table of values by region to integers: the first, then the steps from one region to the next."""
+    units = [round(v * 2.0**bits) for v in table]
+    return [units[0], *(b - a for a, b in pairwise(units))]
+
+
+def _tables(p: Additive, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
+    """Return fraction bits of the factors, factors, and offsets by region, those outside included."""
+    powers = [(e + 2 - x_bits) / 2 for e in where.starts]
+    factors = [spec.factor(k) for k in powers]
+    most = 2.0 ** (58 - 2 * p.bits)
+    first = next(place for place, factor in enumerate(factors) if factor <= most)
+    start = max(2.0**-x_bits, 4.0 ** (powers[first] - 1))
+    ends = [float(spec.exact(torch.tensor(v, dtype=torch.float64))) for v in (start, 4.0 ** powers[-1])]
+    low = ends[0] if spec.saturates else 0.0
+    factors = [0.0] * first + factors[first:]
+    offsets = [low] * first + [spec.offset(k) for k in powers[first:]]
+    largest = max(abs(f) for f in factors) * 4.0
+    room = HIGHEST - p.bits - math.ceil(math.log2(largest))
+    return min(p.bits, room), factors, [low, *offsets, ends[1]] if where.open else offsets
+
+
+def _rows(form: BitForm, steps: list[int], size: int) -> Iterator[tuple[slice, Tensor, Tensor, list[int]]]:
+    """By blocks: the sum of the public steps, weights of the mask bits, and the rows where a step is not zero.
+
+    A bit is b = e + (1 - 2 e) m for the opened e, so step * b = step * e + (step - 2 step * e) m.
+    """
+    rows = [row for row, step in enumerate(steps) if step]
+    weights = torch.tensor([steps[row] for row in rows], dtype=torch.int64).unsqueeze(1)
+    public = form.public.reshape(len(steps), size)[rows]
+    for cut in blocks(public.shape[1], 16 * len(rows)):
+        known = public[:, cut].to(torch.int64).mul_(weights)
+        yield cut, known.sum(0), weights - 2 * known, rows
+
+
+def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, None, Tensor]:
+    """Step: a table by region: the first unit, and the sum over the bits, times a public step each.
+
+    Cost: a bit each unless they are open; offline 8 bytes each, once.
+    """
+    form = yield from p.masked_bit(edges)
+    arithmetic = bits.arithmetic(p, form.mask)
+    shape, size = edges.shape[1:], edges.shape[1:].numel()
+
+    def combine() -> Tensor:
+        mask = arithmetic.share.reshape(len(units) - 1, size)
+        out = torch.full((size,), units[0] if p.first else 0, dtype=torch.int64)
+        for cut, known, weights, rows in _rows(form, units[1:], size):
+            out[cut] += weights.mul_(mask[:, cut][rows]).sum(0)
+            if p.first:
+                out[cut] += known
+        return out.reshape(shape)
+
+    return p.part(shape, combine)
+
+
+def _times(p: Additive, edges: AdditiveShare, x: AdditiveShare, units: list[int]) -> Generator[Any, None, Tensor]:
+    """Step: x times a table by region. Cost: as `_sum`; x = c - r is open; offline 8 bytes for each bit more."""
+    bit = yield from p.masked_bit(edges)
+    form = yield from p.masked(x)
+    arithmetic = bits.arithmetic(p, bit.mask)
+    (dealt,) = p.correlations.deal(
+        [bit.mask, form.mask], [Output(tuple(edges.shape))], lambda m, r: [m.to(torch.int64).mul_(r)]
+    )
+
+    def combine() -> Tensor:
+        mask, crossed = (t.share.reshape(len(units) - 1, x.numel) for t in (arithmetic, dealt))
+        out = x.part.reshape(-1) * units[0]
+        for cut, known, weights, rows in _rows(bit, units[1:], x.numel):
+            out[cut] += known.mul_(x.part.reshape(-1)[cut])
+            out[cut] += (weights * mask[:, cut][rows]).sum(0).mul_(form.public.reshape(-1)[cut])
+            out[cut] -= weights.mul_(crossed[:, cut][rows]).sum(0)
+        return out.reshape(x.shape)
+
+    return p.part(x.shape, combine)
+
+
+def _mantissa(p: Additive, z: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: the function's series at z, whose phase is z * 2^power in units of 2^-64 turns."""
+    part = yield from p.value(z)
+    public, mask = yield from fourier.open_phase(p, elementwise(part, lambda x: x << power))
+    series = fourier.evaluate(p, function, public, mask)
+    return (yield from narrow(p, series, 2 * fourier.PRECISION - p.bits, fourier.NARROW))
