@@ -69,8 +69,11 @@ class Value(Number):
         return size.choose_sign(negative)
 
     def choose_sign(self, negative: Value) -> Value:
-        """-x where the bit is set, else x."""
-        return self - (negative * self) * 2
+        """-x where the bit is set, else x. A pending rescaling is done first, once for both."""
+        x = self
+        if self.share is not None and not self.precision and self.share.bits > self.session.encoding.bits:
+            x = self._of(self.session.protocol.rescale(self.share, self.session.encoding.bits))
+        return x - (negative * x) * 2
 
     # ---- truth ---------------------------------------------------------------------------------------------------
 
