@@ -16,21 +16,34 @@ import numpy as np
 import torch
 
 from protocols.fourier import COEFFICIENT_BITS
-from protocols.functions import INTERVAL, SCALED
+from protocols.functions import INTERVAL, SCALED, WIDE
 
 Series = dict[str, list[int]]
 POINTS = 4000
+
+ALIKE = 1e-9
+"""Largest difference of two values that are taken for the same number."""
 
 
 def fit(
     function: Callable[[torch.Tensor], torch.Tensor], low: float, high: float, period: float, terms: int, penalty: float
 ) -> tuple[Series, float]:
-    """Fit a series of the period on [low, high]; returns integers (units of 2^-30) and the largest error."""
+    """Fit a series of the period on [low, high]; returns integers (units of 2^-30) and the largest error.
+
+    On an interval that is symmetric about 0 an even function gets no sines, and one that is odd but for a constant no
+    cosines: less to compute, and nothing for rounding to add.
+    """
     nodes = np.cos(np.pi * (np.arange(POINTS) + 0.5) / POINTS)
     x = 0.5 * (low + high) + 0.5 * (high - low) * nodes
     angle = 2.0 * np.pi * np.outer(x, np.arange(terms + 1)) / period
     basis = np.concatenate([np.cos(angle), np.sin(angle[:, 1:])], 1)
     target = function(torch.from_numpy(x)).numpy()
+    if low == -high:
+        mirrored, middle = target[::-1], float(function(torch.zeros(1, dtype=torch.float64)))
+        if np.abs(target - mirrored).max() < ALIKE:
+            basis[:, terms + 1 :] = 0.0
+        elif np.abs(target + mirrored - 2.0 * middle).max() < ALIKE:
+            basis[:, 1 : terms + 1] = 0.0
     rows = np.concatenate([basis, penalty * math.sqrt(POINTS) * np.eye(basis.shape[1])])
     solution = np.linalg.lstsq(rows, np.concatenate([target, np.zeros(basis.shape[1])]), rcond=None)[0]
     units = np.round(solution * 2.0**COEFFICIENT_BITS)
@@ -50,6 +63,8 @@ def tables() -> dict[str, tuple[Series, float]]:
         out[name] = fit(lambda x, f=f: f.exact(x) - f.slope * x, -f.bound, f.bound, f.period, f.terms, f.penalty)  # type: ignore[misc]
     for name, g in SCALED.items():
         out[name] = fit(g.mantissa, 0.25, 1.0, 2.0, g.terms, g.penalty)
+        if g.wide_terms:
+            out[name + WIDE] = fit(g.mantissa, 0.0625, 1.0, 2.0, g.wide_terms, g.wide_penalty)
     return out
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from protocols.correlations.dealer import Output
 from protocols.form import Mask, elementwise
+from protocols.planes import blocks
 from protocols.ring import shift_right
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def coefficients(name: str) -> tuple[list[float], list[float]]:
 def _polynomial(x: Tensor, constants: list[float]) -> Tensor:
     value = torch.full_like(x, constants[-1])
     for constant in reversed(constants[:-1]):
-        value = (value * x) + constant
+        value.mul_(x).add_(constant)
     return value
 
 
@@ -75,18 +76,17 @@ def _circle(phase: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def harmonics(phase: Tensor, terms: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence."""
+    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence; each until the next."""
     cosine, sine = _circle(phase)
     double = cosine + cosine
-    last_c, last_s = torch.ones_like(cosine), torch.zeros_like(sine)
+    last = torch.ones_like(cosine), torch.zeros_like(sine)
+    this = cosine, sine
+    spare = torch.empty_like(cosine), torch.empty_like(sine)
     for _ in range(terms):
-        yield cosine, sine
-        next_c, next_s = (double * cosine) - last_c, (double * sine) - last_s
-        last_c, last_s, cosine, sine = cosine, sine, next_c, next_s
-
-
-def _fixed(x: Tensor) -> Tensor:
-    return torch.round(x * 2.0**PRECISION).to(torch.int64)
+        yield this
+        for old, new, out in zip(last, this, spare, strict=True):
+            torch.mul(double, new, out=out).sub_(old)
+        last, this, spare = this, spare, last
 
 
 def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
@@ -95,24 +95,40 @@ def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
     No message. Offline 16 bytes for every harmonic (of a function with sines only or cosines only, too).
     """
     cosines, sines = coefficients(name)
-    terms = len(cosines) - 1
+    terms, unit = len(cosines) - 1, 2.0**PRECISION
 
     def deal(r: Tensor) -> list[Tensor]:
-        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
-        for j, (c, s) in enumerate(harmonics(r, terms)):
-            out[j, 0], out[j, 1] = _fixed(c), _fixed(s)
+        phase = r.reshape(-1)
+        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64)
+        flat = out.reshape(terms, 2, phase.numel())
+        for cut in blocks(phase.numel(), _ROWS):
+            for j, pair in enumerate(harmonics(phase[cut], terms)):
+                for k, value in enumerate(pair):
+                    flat[j, k, cut] = torch.mul(value, unit).round_()
         return [out]
 
     (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
     if p.virtual:
         return public
-    constant = round(cosines[0] * 4.0**PRECISION)
-    part = torch.zeros_like(public) + (constant if p.first else 0)
-    for j, (c, s) in enumerate(harmonics(public, terms)):
-        a, b = cosines[j + 1], sines[j + 1]
-        part += _fixed((c * a) + (s * b)).mul_(dealt.share[j, 0])
-        part += _fixed((s * a) - (c * b)).mul_(dealt.share[j, 1])
-    return part
+    phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
+    part = torch.full_like(phase, round(cosines[0] * 4.0**PRECISION) if p.first else 0)
+    for cut in blocks(phase.numel(), _ROWS):
+        for j, (c, s) in enumerate(harmonics(phase[cut], terms)):
+            a, b = cosines[j + 1] * unit, sines[j + 1] * unit
+            for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, -b))):
+                part[cut] += factor.round_().to(torch.int64).mul_(shares[j, k, cut])
+    return part.reshape(public.shape)
+
+
+_ROWS = 12 * 8
+"""Bytes of working arrays for each value."""
+
+
+def _mix(x: Tensor, y: Tensor, a: float, b: float) -> Tensor:
+    """a x + b y; the coefficients of even and odd functions are zero."""
+    if a == 0.0 or b == 0.0:
+        return y * b if a == 0.0 else x * a
+    return (x * a).add_(y * b)
 
 
 def open_phase(p: Additive, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:

@@ -20,7 +20,7 @@ from protocols import bits, fourier
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, elementwise
-from protocols.functions import ScaledFunction, scaled_function
+from protocols.functions import WIDE, ScaledFunction, scaled_function
 from protocols.leading import reach
 from protocols.planes import blocks
 from protocols.truncate import HIGHEST, narrow, operand, rescale
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare, BitForm
 
-WIDE = 12
+WIDE_SURPLUS = 12
 """Surplus bits of a precise value up to which its range is that of other values."""
+
+SLACK = 2.0**-10
+"""What a value of known range may leave it by, as a power of two: series hold a little beyond their ends."""
 
 
 def scaled(p: Additive, x: Share, function: str) -> Share:
@@ -49,11 +52,11 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
     spec = scaled_function(function)
     p.note(function.encode())
     x = operand(p, x)
-    if function == "reciprocal" and x.bits > p.bits + WIDE:
+    if function == "reciprocal" and x.bits > p.bits + WIDE_SURPLUS:
         x = rescale(p, x, p.bits)
     key = ("scaled", function)
     if key not in x.facts:
-        x.facts[key] = _scaled(p, cast("AdditiveShare", x), function, regions(p, x), spec)
+        x.facts[key] = _scaled(p, cast("AdditiveShare", x), function, regions(p, x, spec), spec)
         if function != "log":
             x.facts[key].facts["nonnegative"] = True
     return cast(Share, x.facts[key])
@@ -61,10 +64,11 @@ def scaled(p: Additive, x: Share, function: str) -> Share:
 
 @dataclass(frozen=True)
 class Regions:
-    """Where x may be: from 2^e to 2^(e + 2) units for each e of ``starts``; ``open``: or outside of all these."""
+    """Where x may be: from 2^e to 2^(e + span) units for each e of ``starts``; ``open``: or outside of all these."""
 
     starts: tuple[int, ...]
     open: bool
+    span: int = 2
 
     @property
     def powers(self) -> list[int]:
@@ -76,12 +80,15 @@ class Regions:
         return [0.0, *values, 0.0] if self.open else values
 
 
-def regions(p: Additive, x: Share) -> Regions:
+def regions(p: Additive, x: Share, spec: ScaledFunction) -> Regions:
     """Regions of x, by what is known of it."""
     if "range" in x.facts:
         low, high = (math.log2(v) + x.bits for v in x.facts["range"])
-        return Regions(tuple(range(math.floor(low), max(math.ceil(high), math.floor(low) + 1), 2)), open=False)
-    highest = 62 - p.bits if x.bits <= p.bits + WIDE else 54
+        first, end = math.floor(low + SLACK), math.ceil(high - SLACK)
+        if end - first > 2 and spec.wide_terms and end - first <= 4:
+            return Regions((first,), open=False, span=4)
+        return Regions(tuple(range(first, max(end, first + 1), 2)), open=False)
+    highest = 62 - p.bits if x.bits <= p.bits + WIDE_SURPLUS else 54
     return Regions(tuple(range(x.bits % 2, highest + 1, 2)), open=True)
 
 
@@ -89,7 +96,8 @@ def _scaled(p: Additive, x: AdditiveShare, function: str, where: Regions, spec: 
     last = where.starts[-1]
     return_bits, factors, offsets = _tables(p, spec, where, x.bits)
     if not where.powers:
-        mantissa = p.make(x.shape, p.bits, _mantissa(p, x, function, 61 - last))
+        name = function if where.span == 2 else function + WIDE
+        mantissa = p.make(x.shape, p.bits, _mantissa(p, x, name, 63 - where.span - last))
         result = p.scale(mantissa, torch.tensor(round(factors[0] * 2.0**return_bits)), return_bits)
         return p.add_constant(result, torch.tensor(round(offsets[0] * 2.0**p.bits)), p.bits)
     if "edges" not in x.facts:
@@ -114,7 +122,7 @@ def _units(table: list[float], bits: int) -> list[int]:
 
 def _tables(p: Additive, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
     """Return fraction bits of the factors, factors, and offsets by region, those outside included."""
-    powers = [(e + 2 - x_bits) / 2 for e in where.starts]
+    powers = [(e + where.span - x_bits) / 2 for e in where.starts]
     factors = [spec.factor(k) for k in powers]
     most = 2.0 ** (58 - 2 * p.bits)
     first = next(place for place, factor in enumerate(factors) if factor <= most)

@@ -44,28 +44,31 @@ def ours(name: str, repeats: int, size: str) -> Figures:
 def theirs(python: str, name: str, repeats: int, size: str) -> Figures:
     """Two parties over gloo, with first-party triples. Raises RuntimeError if they fail."""
     with tempfile.TemporaryDirectory(prefix="crypten-peers-") as folder:
-        shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
-        processes = [
-            _start(python, [folder, name, str(repeats), size], {**shared, "RANK": str(rank)}) for rank in range(2)
-        ]
-        try:
-            said = [process.communicate(timeout=LIMIT)[0] for process in processes]
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"CrypTen, {name}: still running after {LIMIT:g} s") from None
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-        codes = [process.returncode for process in processes]
-        if any(codes):
-            raise RuntimeError(f"CrypTen, {name}: got exit codes {codes}, want 0\n{said[0][-2000:]}")
+        gloo(python, "experiments.peers.theirs", [folder, name, str(repeats), size], folder, name)
         return gathered(Path(folder))
+
+
+def gloo(python: str, module: str, arguments: Sequence[str], folder: str, what: str) -> None:
+    """Run a module as two parties that meet in a folder. Raises RuntimeError if they fail."""
+    shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
+    processes = [_start(python, module, arguments, {**shared, "RANK": str(rank)}) for rank in range(2)]
+    try:
+        said = [process.communicate(timeout=LIMIT)[0] for process in processes]
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"CrypTen, {what}: still running after {LIMIT:g} s") from None
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    codes = [process.returncode for process in processes]
+    if any(codes):
+        raise RuntimeError(f"CrypTen, {what}: got exit codes {codes}, want 0\n{said[0][-2000:]}")
 
 
 def missing(python: str) -> str:
     """Why CrypTen cannot be imported by that interpreter; empty if it can."""
     try:
-        process = _start(python, ["check", "", "", ""], {})
+        process = _start(python, "experiments.peers.theirs", ["check", "", "", ""], {})
     except OSError as error:
         return f"cannot start {python}: {error.strerror}"
     said, _ = process.communicate()
@@ -73,9 +76,9 @@ def missing(python: str) -> str:
     return (lines[-1] if lines else f"exit code {process.returncode}") if process.returncode else ""
 
 
-def _start(python: str, arguments: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[str]:
+def _start(python: str, module: str, arguments: Sequence[str], environ: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [python, "-m", "experiments.peers.theirs", *arguments],
+        [python, "-m", module, *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environ},
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
