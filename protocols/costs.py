@@ -85,7 +85,7 @@ def scaled(n: int, function: str) -> Cost:
     """A normalised function; where its result is used, another 8 bytes and one round rescale it."""
     powers = list(POWERS)
     edges, terms = reach(n, powers), SCALED[function].terms
-    bits, products = packed(len(powers) * n), 2 * 8 * len(powers) * n
+    bits, products = packed(len(powers) * n), (8 + 4) * len(powers) * n
     factor = Cost(8 * n, 0, 16 * n)
     series = Cost(4 * n + 6 * n, 0, 16 * n * terms + 16 * n)
     online = edges.bytes + bits + factor.bytes + series.bytes

@@ -19,7 +19,7 @@ from torch import Tensor
 from protocols import bits, fourier
 from protocols.base import Share
 from protocols.correlations.dealer import Output
-from protocols.form import Form, elementwise
+from protocols.form import Form
 from protocols.functions import WIDE, ScaledFunction, scaled_function
 from protocols.leading import reach
 from protocols.planes import blocks
@@ -93,19 +93,20 @@ def regions(p: Additive, x: Share, spec: ScaledFunction) -> Regions:
 
 
 def _scaled(p: Additive, x: AdditiveShare, function: str, where: Regions, spec: ScaledFunction) -> Share:
-    last = where.starts[-1]
     return_bits, factors, offsets = _tables(p, spec, where, x.bits)
     if not where.powers:
         name = function if where.span == 2 else function + WIDE
-        mantissa = p.make(x.shape, p.bits, _mantissa(p, x, name, 63 - where.span - last))
+        shift = 63 - where.span - where.starts[0]
+        phase = p.local([x], 0, lambda part: part << shift, shape=x.shape)
+        mantissa = p.make(x.shape, p.bits, _mantissa(p, phase, name))
         result = p.scale(mantissa, torch.tensor(round(factors[0] * 2.0**return_bits)), return_bits)
         return p.add_constant(result, torch.tensor(round(offsets[0] * 2.0**p.bits)), p.bits)
-    if "edges" not in x.facts:
-        x.facts["edges"] = reach(p, x, where.powers)
-    edges = cast("AdditiveShare", x.facts["edges"])
-    scale = where.table([2.0 ** (last - e) for e in where.starts])
-    normal = p.make(x.shape, 0, _times(p, edges, x, _units(scale, 0)))
-    mantissa = p.make(x.shape, p.bits, _mantissa(p, normal, function, 61 - last))
+    key = ("edges", *where.powers)
+    if key not in x.facts:
+        x.facts[key] = reach(p, x, where.powers)
+    edges = cast("AdditiveShare", x.facts[key])
+    phase = p.make(x.shape, 0, _phase(p, edges, x, where))
+    mantissa = p.make(x.shape, p.bits, _mantissa(p, phase, function))
     power = p.make(x.shape, return_bits, _sum(p, edges, _units(where.table(factors), return_bits)))
     p.ahead(p.masked(power))  # in the round of the phase
     result = p.multiply(power, mantissa)
@@ -170,30 +171,53 @@ def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, 
     return p.part(shape, combine)
 
 
-def _times(p: Additive, edges: AdditiveShare, x: AdditiveShare, units: list[int]) -> Generator[Any, None, Tensor]:
-    """Step: x times a table by region. Cost: as `_sum`; x = c - r is open; offline 8 bytes for each bit more."""
+def _phases(words: Tensor, where: Regions) -> Tensor:
+    """Phases of ring elements by region, 0 outside, in units of 2^-32 turns: int32 (regions, n)."""
+    shifts = torch.tensor([63 - where.span - e for e in where.starts]).unsqueeze(1)
+    inside = (words << shifts).bitwise_right_shift_(32).to(torch.int32)
+    outside = inside.new_zeros((int(where.open), words.numel()))
+    return torch.cat([outside, inside, outside])
+
+
+def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) -> Generator[Any, None, Tensor]:
+    """Step: the phase of z in units of 2^-64 turns, of which the upper 32 bits are right to a few units.
+
+    The phase is the sum over the bits, times what the phase of x in one region is more than in the one before. That is
+    linear in x = c - r but for the bits that are cut off, so it is taken of c, of r and of the shares of x apart.
+    Cost: as `_sum`; offline 4 bytes for each bit more, since it is wanted modulo 2^32.
+    """
     bit = yield from p.masked_bit(edges)
     form = yield from p.masked(x)
     arithmetic = bits.arithmetic(p, bit.mask)
-    (dealt,) = p.correlations.deal(
-        [bit.mask, form.mask], [Output(tuple(edges.shape))], lambda m, r: [m.to(torch.int64).mul_(r)]
-    )
+    count, size = edges.shape[0], x.numel
+
+    def cross(m: Tensor, r: Tensor) -> list[Tensor]:
+        m, r = m.reshape(count, size), r.reshape(-1)
+        out = torch.empty((count, size), dtype=torch.int32)
+        for cut in blocks(size, 16 * count):
+            out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
+        return [out.reshape(edges.shape)]
+
+    (dealt,) = p.correlations.deal([bit.mask, form.mask], [Output(tuple(edges.shape), torch.int32)], cross)
 
     def combine() -> Tensor:
-        mask, crossed = (t.share.reshape(len(units) - 1, x.numel) for t in (arithmetic, dealt))
-        out = x.part.reshape(-1) * units[0]
-        for cut, known, weights, rows in _rows(bit, units[1:], x.numel):
-            out[cut] += known.mul_(x.part.reshape(-1)[cut])
-            out[cut] += (weights * mask[:, cut][rows]).sum(0).mul_(form.public.reshape(-1)[cut])
-            out[cut] -= weights.mul_(crossed[:, cut][rows]).sum(0)
+        public, mask, crossed = (t.reshape(count, size) for t in (bit.public, arithmetic.share, dealt.share))
+        known, part = form.public.reshape(-1), x.part.reshape(-1)
+        out = torch.empty_like(part)
+        for cut in blocks(size, 24 * count):
+            e = public[:, cut].to(torch.int32)
+            mine = _phases(part[cut], where)
+            hidden = _phases(known[cut], where).diff(dim=0).mul_(mask[:, cut].to(torch.int32)).sub_(crossed[:, cut])
+            total = mine.diff(dim=0).mul_(e).add_(hidden.mul_(1 - 2 * e)).sum(0)
+            out[cut] = total.add_(mine[0]).bitwise_left_shift_(32)
         return out.reshape(x.shape)
 
     return p.part(x.shape, combine)
 
 
-def _mantissa(p: Additive, z: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
-    """Step: the function's series at z, whose phase is z * 2^power in units of 2^-64 turns."""
-    part = yield from p.value(z)
-    public, mask = yield from fourier.open_phase(p, elementwise(part, lambda x: x << power))
+def _mantissa(p: Additive, phase: AdditiveShare, function: str) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: the function's series at a phase in units of 2^-64 turns."""
+    part = yield from p.value(phase)
+    public, mask = yield from fourier.open_phase(p, part)
     series = fourier.evaluate(p, function, public, mask)
     return (yield from narrow(p, series, 2 * fourier.PRECISION - p.bits, fourier.NARROW))

@@ -34,9 +34,9 @@ def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Sh
 def interval(p: Additive, x: Share, function: str) -> Share:
     """A function of `INTERVAL`: its Fourier series on [-bound, bound], affine outside, exactly so.
 
-    Domain: all of the ring; x may carry a pending rescaling. Error: below 1.2e-5 (most below 5e-6), see
+    Domain: all of the ring; x may carry a pending rescaling. Error: below 1.5e-5 (most below 8e-6), see
     protocols/README.md. Cost: 8 bytes an element unless x is open, 2 * 34 bits for the comparisons, 6 bytes for the
-    rescaling of the series, 2 bits: 22.75 bytes, 4 rounds. Offline 64 + 25 bytes for the comparisons, 16 a
+    rescaling of the series, 2 bits: 22.75 bytes, 4 rounds. Offline 32 + 26 bytes for the comparisons, 16 a
     harmonic, 16 + 48 for the products. Security: masked openings only.
     """
     spec = interval_function(function)
