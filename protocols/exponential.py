@@ -93,7 +93,7 @@ def _power(p: Additive, x: AdditiveShare, falling: bool) -> Generator[Any, None,
     def deal(r: Tensor) -> list[Tensor]:
         whole, fraction = split(r.reshape(-1))
         entry = torch.exp2(p.bits + 2 - (fraction + (whole & (STEP - 1)))).round_().to(torch.int64)
-        out = torch.zeros((count, r.numel()), dtype=torch.int64)
+        out = torch.zeros((count, r.numel()), dtype=torch.int64, device=r.device)
         return [out.scatter_(0, (whole // STEP).unsqueeze(0), entry.unsqueeze(0))]
 
     (dealt,) = p.correlations.deal([form.mask], [Output((count, x.numel))], deal)
@@ -102,7 +102,7 @@ def _power(p: Additive, x: AdditiveShare, falling: bool) -> Generator[Any, None,
     def combine() -> Tensor:
         public = form.public.reshape(-1)
         part = torch.empty_like(public)
-        first = (STEP * torch.arange(count)).unsqueeze(1) + lowest
+        first = (STEP * torch.arange(count, device=public.device)).unsqueeze(1) + lowest
         for cut in blocks(part.numel(), 16 * count):
             whole, fraction = split(public[cut])
             exponent = (whole - first).bitwise_and_(STEP * count - 1).add_(1023 + p.bits + lowest)

@@ -99,7 +99,7 @@ def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
 
     def deal(r: Tensor) -> list[Tensor]:
         phase = r.reshape(-1)
-        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64)
+        out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
         flat = out.reshape(terms, 2, phase.numel())
         for cut in blocks(phase.numel(), _ROWS):
             for j, pair in enumerate(harmonics(phase[cut], terms)):

@@ -81,7 +81,7 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
-    out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8)
+    out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8, device=public.device)
     for cut in blocks(public.shape[-1], (len(terms) << FAN) * public[0, ..., 0].numel()):
         one = torch.full_like(public[:1, ..., cut], 255)
         bank = [torch.zeros_like(one), one if p.first else torch.zeros_like(one)]

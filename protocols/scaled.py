@@ -143,7 +143,7 @@ def _rows(form: BitForm, steps: list[int], size: int) -> Iterator[tuple[slice, T
     A bit is b = e + (1 - 2 e) m for the opened e, so step * b = step * e + (step - 2 step * e) m.
     """
     rows = [row for row, step in enumerate(steps) if step]
-    weights = torch.tensor([steps[row] for row in rows], dtype=torch.int64).unsqueeze(1)
+    weights = torch.tensor([steps[row] for row in rows], dtype=torch.int64, device=form.public.device).unsqueeze(1)
     public = form.public.reshape(len(steps), size)[rows]
     for cut in blocks(public.shape[1], 16 * len(rows)):
         known = public[:, cut].to(torch.int64).mul_(weights)
@@ -161,7 +161,7 @@ def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, 
 
     def combine() -> Tensor:
         mask = arithmetic.share.reshape(len(units) - 1, size)
-        out = torch.full((size,), units[0] if p.first else 0, dtype=torch.int64)
+        out = torch.full((size,), units[0] if p.first else 0, dtype=torch.int64, device=mask.device)
         for cut, known, weights, rows in _rows(form, units[1:], size):
             out[cut] += weights.mul_(mask[:, cut][rows]).sum(0)
             if p.first:
@@ -173,7 +173,7 @@ def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, 
 
 def _phases(words: Tensor, where: Regions) -> Tensor:
     """Phases of ring elements by region, 0 outside, in units of 2^-32 turns: int32 (regions, n)."""
-    shifts = torch.tensor([63 - where.span - e for e in where.starts]).unsqueeze(1)
+    shifts = torch.tensor([63 - where.span - e for e in where.starts], device=words.device).unsqueeze(1)
     inside = (words << shifts).bitwise_right_shift_(32).to(torch.int32)
     outside = inside.new_zeros((int(where.open), words.numel()))
     return torch.cat([outside, inside, outside])
@@ -193,7 +193,7 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
 
     def cross(m: Tensor, r: Tensor) -> list[Tensor]:
         m, r = m.reshape(count, size), r.reshape(-1)
-        out = torch.empty((count, size), dtype=torch.int32)
+        out = torch.empty((count, size), dtype=torch.int32, device=r.device)
         for cut in blocks(size, 16 * count):
             out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
         return [out.reshape(edges.shape)]
