@@ -11,14 +11,15 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 
-from protocols.fourier import COEFFICIENT_BITS
+from protocols.fourier import COEFFICIENT_BITS, NARROW
 from protocols.functions import INTERVAL, SCALED, WIDE
 
-Series = dict[str, list[int]]
+Series = dict[str, list[int] | int]
 POINTS = 4000
 
 ALIKE = 1e-9
@@ -49,7 +50,20 @@ def fit(
     units = np.round(solution * 2.0**COEFFICIENT_BITS)
     error = float(np.abs(basis @ (units * 2.0**-COEFFICIENT_BITS) - target).max())
     cosines, sines = units[: terms + 1], units[terms + 1 :]
-    return {"cos": [int(v) for v in cosines], "sin": [0, *(int(v) for v in sines)]}, error
+    series: Series = {"cos": [int(v) for v in cosines], "sin": [0, *(int(v) for v in sines)]}
+    return {**series, **precision(series, float(np.abs(target).max()))}, error
+
+
+def precision(series: Series, largest: float) -> dict[str, int]:
+    """Split the fraction bits that `NARROW` bytes leave, for values up to ``largest``, where rounding adds least.
+
+    A rounded harmonic adds its error times its coefficient, a rounded factor its own.
+    """
+    bits = math.floor(8 * NARROW - 2 - math.log2(1.01 * largest))
+    units = np.array(cast("list[int]", series["cos"])[1:] + cast("list[int]", series["sin"])[1:], dtype=float)
+    size = math.sqrt(float((units**2).sum())) * 2.0**-COEFFICIENT_BITS
+    harmonic = round((bits + math.log2(size / math.sqrt(len(units)))) / 2)
+    return {"harmonic": harmonic, "factor": bits - harmonic}
 
 
 def tables() -> dict[str, tuple[Series, float]]:
@@ -59,6 +73,8 @@ def tables() -> dict[str, tuple[Series, float]]:
         "sin": ({"cos": [0, 0], "sin": [0, unit]}, 0.0),
         "cos": ({"cos": [0, unit], "sin": [0, 0]}, 0.0),
     }
+    for series, _ in out.values():
+        series.update(precision(series, 1.0))
     for name, f in INTERVAL.items():
         out[name] = fit(lambda x, f=f: f.exact(x) - f.slope * x, -f.bound, f.bound, f.period, f.terms, f.penalty)  # type: ignore[misc]
     for name, g in SCALED.items():
@@ -71,8 +87,8 @@ def tables() -> dict[str, tuple[Series, float]]:
 if __name__ == "__main__":
     made = tables()
     for name, (series, error) in made.items():
-        largest = max(map(abs, series["cos"] + series["sin"])) / 2.0**COEFFICIENT_BITS
-        sys.stdout.write(f"{name:20s} terms {len(series['cos']) - 1:3d}  error {error:.1e}  largest {largest:.2f}\n")
+        bits, terms = f"{series['harmonic']} + {series['factor']}", len(cast("list[int]", series["cos"])) - 1
+        sys.stdout.write(f"{name:20s} terms {terms:3d}  error {error:.1e}  bits {bits}\n")
     target = Path(__file__).with_name("series.json")
     lines = [f"{json.dumps(name)}: {json.dumps(series)}" for name, (series, _) in made.items()]
     target.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

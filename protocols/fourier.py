@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
@@ -21,32 +22,41 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
-from protocols.form import Mask, elementwise
+from protocols.form import Form, Mask, elementwise
 from protocols.planes import blocks
 from protocols.ring import shift_right
+from protocols.truncate import narrow
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
 
-PRECISION = 20
-"""Fraction bits of the dealt harmonics and of the public factors; a series has twice as many."""
-
 NARROW = 6
-"""Bytes opened to rescale a series: its value is below 2^6, with 40 fraction bits."""
+"""Bytes opened to rescale a series."""
 
 COEFFICIENT_BITS = 30
 
 
+@dataclass(frozen=True)
+class Series:
+    """Cosine and sine coefficients 0 to J, multiples of 2^-30; fraction bits of dealt harmonics and public factors."""
+
+    cosines: list[float]
+    sines: list[float]
+    harmonic: int
+    factor: int
+
+
 @lru_cache(maxsize=1)
-def _series() -> dict[str, dict[str, list[int]]]:
-    return cast("dict[str, dict[str, list[int]]]", json.loads((files("protocols") / "series.json").read_text("utf-8")))
+def _table() -> dict[str, dict[str, Any]]:
+    return cast("dict[str, dict[str, Any]]", json.loads((files("protocols") / "series.json").read_text("utf-8")))
 
 
-def coefficients(name: str) -> tuple[list[float], list[float]]:
-    """Return cosine coefficients 0 to J and sine coefficients 0 to J of a function, multiples of 2^-30."""
-    table = _series()[name]
-    unit = 2.0**-COEFFICIENT_BITS
-    return [c * unit for c in table["cos"]], [c * unit for c in table["sin"]]
+@lru_cache(maxsize=64)
+def coefficients(name: str) -> Series:
+    """Return the series of a function."""
+    table = _table()[name]
+    cosines, sines = ([c * 2.0**-COEFFICIENT_BITS for c in table[kind]] for kind in ("cos", "sin"))
+    return Series(cosines, sines, table["harmonic"], table["factor"])
 
 
 def _polynomial(x: Tensor, constants: list[float]) -> Tensor:
@@ -89,13 +99,20 @@ def harmonics(phase: Tensor, terms: int) -> Iterator[tuple[Tensor, Tensor]]:
         last, this, spare = this, spare, last
 
 
-def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
-    """Return the part of the series at phase public - mask (units of 2^-64 turns), with 2 * PRECISION fraction bits.
+def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: the series at phase public - mask (units of 2^-64 turns), with the session's fraction bits.
 
-    No message. Offline 16 bytes for every harmonic (of a function with sines only or cosines only, too).
+    Cost: 6 bytes, one round, to rescale; offline 16 bytes for every harmonic (of a function with sines only or
+    cosines only, too) and 16.
     """
-    cosines, sines = coefficients(name)
-    terms, unit = len(cosines) - 1, 2.0**PRECISION
+    series = coefficients(name)
+    part = _part(p, series, public, mask)
+    return (yield from narrow(p, part, series.harmonic + series.factor - p.bits, NARROW))
+
+
+def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
+    """Return the part of a series, with ``harmonic + factor`` fraction bits. No message."""
+    terms = len(series.cosines) - 1
 
     def deal(r: Tensor) -> list[Tensor]:
         phase = r.reshape(-1)
@@ -104,19 +121,20 @@ def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
         for cut in blocks(phase.numel(), _ROWS):
             for j, pair in enumerate(harmonics(phase[cut], terms)):
                 for k, value in enumerate(pair):
-                    flat[j, k, cut] = torch.mul(value, unit).round_()
+                    flat[j, k, cut] = torch.mul(value, 2.0**series.harmonic).round_()
         return [out]
 
     (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
     if p.virtual:
         return public
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
-    part = torch.full_like(phase, round(cosines[0] * 4.0**PRECISION) if p.first else 0)
+    constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
+    part, unit = torch.full_like(phase, constant if p.first else 0), 2.0**series.factor
     for cut in blocks(phase.numel(), _ROWS):
-        for j, (c, s) in enumerate(harmonics(phase[cut], terms)):
-            a, b = cosines[j + 1] * unit, sines[j + 1] * unit
+        for j, (c, s) in enumerate(harmonics(phase[cut], terms), 1):
+            a, b = series.cosines[j] * unit, series.sines[j] * unit
             for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, -b))):
-                part[cut] += factor.round_().to(torch.int64).mul_(shares[j, k, cut])
+                part[cut] += factor.round_().to(torch.int64).mul_(shares[j - 1, k, cut])
     return part.reshape(public.shape)
 
 

@@ -23,7 +23,7 @@ from protocols.form import Form
 from protocols.functions import WIDE, ScaledFunction, scaled_function
 from protocols.leading import reach
 from protocols.planes import blocks
-from protocols.truncate import HIGHEST, narrow, operand, rescale
+from protocols.truncate import HIGHEST, operand, rescale
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -219,5 +219,4 @@ def _mantissa(p: Additive, phase: AdditiveShare, function: str) -> Generator[Any
     """Step: the function's series at a phase in units of 2^-64 turns."""
     part = yield from p.value(phase)
     public, mask = yield from fourier.open_phase(p, part)
-    series = fourier.evaluate(p, function, public, mask)
-    return (yield from narrow(p, series, 2 * fourier.PRECISION - p.bits, fourier.NARROW))
+    return (yield from fourier.evaluate(p, function, public, mask))

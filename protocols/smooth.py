@@ -13,7 +13,7 @@ from protocols import compare, fourier
 from protocols.base import Share
 from protocols.form import Form, elementwise
 from protocols.functions import interval_function
-from protocols.truncate import HIGHEST, narrow, operand, rescale
+from protocols.truncate import HIGHEST, operand, rescale
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -34,7 +34,7 @@ def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Sh
 def interval(p: Additive, x: Share, function: str) -> Share:
     """A function of `INTERVAL`: its Fourier series on [-bound, bound], affine outside, exactly so.
 
-    Domain: all of the ring; x may carry a pending rescaling. Error: below 1.5e-5 (most below 8e-6), see
+    Domain: all of the ring; x may carry a pending rescaling. Error: below 1.5e-5 (most below 6e-6), see
     protocols/README.md. Cost: 8 bytes an element unless x is open, 2 * 34 bits for the comparisons, 6 bytes for the
     rescaling of the series, 2 bits: 22.75 bytes, 4 rounds. Offline 32 + 26 bytes for the comparisons, 16 a
     harmonic, 16 + 48 for the products. Security: masked openings only.
@@ -72,16 +72,14 @@ def interval(p: Additive, x: Share, function: str) -> Share:
 def _series(p: Additive, x: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the series of a function at phase x * 2^power (units of 2^-64 turns), with the session's bits."""
     form = yield from p.masked(x)
-    part = fourier.evaluate(
-        p, function, elementwise(form.public, lambda x: x << power), form.mask.elementwise(lambda r: r << power)
-    )
-    return (yield from narrow(p, part, 2 * fourier.PRECISION - p.bits, fourier.NARROW))
+    public, mask = elementwise(form.public, lambda x: x << power), form.mask.elementwise(lambda r: r << power)
+    return (yield from fourier.evaluate(p, function, public, mask))
 
 
 def periodic(p: Additive, x: Share, function: str) -> Share:
     """Sin or cos of x in radians.
 
-    Domain: |x| * 2^bits < 2^62; the error grows with |x|: 4e-6 + |x| * 2^-38. Cost: 4 bytes (nothing where x is
+    Domain: |x| * 2^bits < 2^62; the error grows with |x|: 2e-6 + |x| * 2^-38. Cost: 4 bytes (nothing where x is
     open) and 6 to rescale, 2 rounds. Offline 32 bytes. Security: masked openings only.
     """
     p.note(function.encode())
@@ -97,7 +95,6 @@ def periodic(p: Additive, x: Share, function: str) -> Share:
             form = yield from p.masked(own)
             scaled_form = form.scaled(factor)
             public, mask = scaled_form.public, scaled_form.mask
-        part = fourier.evaluate(p, function, public, mask)
-        return (yield from narrow(p, part, 2 * fourier.PRECISION - p.bits, fourier.NARROW))
+        return (yield from fourier.evaluate(p, function, public, mask))
 
     return p.make(x.shape, p.bits, step())
