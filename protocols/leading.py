@@ -92,7 +92,7 @@ def _reach(p: Additive, x: AdditiveShare, powers: Sequence[int]) -> Generator[An
     form = yield from p.masked(x)
     shape, n = (len(powers), *x.shape), x.numel
     if not n:
-        return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8), torch.uint8)
+        return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
     table = tables(p, form.mask, 63, signed=True).share
     width = (n + 7) // 8
     offsets = [versions(powers, group) for group in range(GROUPS)]
