@@ -69,8 +69,17 @@ class Value(Number):
         return size.choose_sign(negative)
 
     def choose_sign(self, negative: Value) -> Value:
-        """-x where the bit is set, else x."""
-        return self - (negative * self) * 2
+        """-x where the bit is set, else x. A pending rescaling is done first, once for both."""
+        x = self.in_session_bits()
+        return x - (negative * x) * 2
+
+    def in_session_bits(self) -> Value:
+        """The same number with a pending rescaling done, so that several uses have it in common."""
+        bits = 0 if self.share is None or self.precision else self.session.encoding.bits
+        if self.share is None or self.share.is_bit or not 0 < bits < self.share.bits:
+            return self
+        out = self._of(self.session.protocol.rescale(self.share, bits))
+        return out.known_nonnegative() if self.nonnegative else out
 
     # ---- truth ---------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
-from protocols import compare, products, smooth, sorting, tournament, truncate
+from protocols import compare, exponential, products, scaled, smooth, sorting, tournament, truncate
 from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
@@ -359,10 +359,10 @@ class Additive(Steps, Protocol):
         return self.multiply(b, x)
 
     def exp(self, x: Share) -> Share:
-        return smooth.exp(self, self._number(x))
+        return exponential.exp(self, self._number(x))
 
     def scaled(self, x: Share, function: str) -> Share:
-        return smooth.scaled(self, self._number(x), function)
+        return scaled.scaled(self, self._number(x), function)
 
     def periodic(self, x: Share, function: str) -> Share:
         return smooth.periodic(self, self._number(x), function)

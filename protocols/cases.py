@@ -100,9 +100,9 @@ CASES: tuple[Case, ...] = (
     Case("argmax", lambda p, x: p.maximum(_rows(p, x), 1)[1], ((-4.0, 4.0),), 0.0, integral=True),
     Case("sort", lambda p, x: p.sort(_rows(p, x), 1)[0], ((-1e5, 1e5),), 0.0),
     Case("argsort", lambda p, x: p.sort(_rows(p, x), 0, descending=True)[1], ((-4.0, 4.0),), 0.0, integral=True),
-    Case("exp", lambda p, x: p.exp(x), ((-20.0, 13.0),), 2 * UNIT, 3e-6, cost="exp"),
-    Case("sin", lambda p, x: p.periodic(x, "sin"), ((-50.0, 50.0),), 5e-6, cost="sin"),
-    Case("cos", lambda p, x: p.periodic(x, "cos"), ((-50.0, 50.0),), 5e-6, cost="cos"),
+    Case("exp", lambda p, x: p.exp(x), ((-20.0, 14.5),), 2 * UNIT, 3e-6, cost="exp"),
+    Case("sin", lambda p, x: p.periodic(x, "sin"), ((-50.0, 50.0),), 3e-6, cost="sin"),
+    Case("cos", lambda p, x: p.periodic(x, "cos"), ((-50.0, 50.0),), 3e-6, cost="cos"),
     *(Case(name, _interval(name), ((-40.0, 40.0),), 1.5e-5, cost=name) for name in INTERVAL),
-    *(Case(name, _scaled(name), ((0.001, 4000.0),), 3e-5, 1e-5, cost=name) for name in SCALED),
+    *(Case(name, _scaled(name), ((0.001, 4000.0),), 3e-6, 3e-6, cost=name) for name in SCALED),
 )

@@ -1,11 +1,11 @@
 """Comparison with digit tables: a public value against a mask that the dealer knows.
 
 For an opened c = x + r, the sign of x = c - r is msb(c) xor msb(r) xor [c_low < r_low]. r_low is cut into digits of
-four bits. For each digit the dealer shares a one-hot table of 16 bits, v = digit for every v. The public digit of c
-picks its entry, locally, and the parity of the entries above it, which is v < digit. A tree of nodes, each of which
-joins up to four digits in one round, gives the bit. Source: digit-wise comparison with multi-fan-in gates after Ohata
-and Nuida 2020; tables after ABY2.0/Turbospeedz style function-dependent masks. Security: semi-honest; all openings
-are masked by fresh uniform bits.
+four bits, and the dealer shares each digit as sixteen bits, [v = digit] for every v; [v < digit] is the sum of those
+beyond v. The public digit of c picks an entry, locally. A tree of nodes, each of which joins up to four digits in one
+round, gives the bit. Everything local works on bit planes, eight values to a byte.
+Source: digit-wise comparison with multi-fan-in gates after Ohata and Nuida 2020; tables after ABY2.0/Turbospeedz
+style function-dependent masks. Security: semi-honest; all openings are masked by fresh uniform bits.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Mask
 from protocols.gates import join_digits, join_equal
-from protocols.ring import shift_right
-from protocols.wire import pack_bits, unpack_bits
+from protocols.planes import above, one_hot, pick, planes
+from protocols.ring import WORD, shift_right
+from protocols.wire import unpack_bits
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -36,41 +37,34 @@ def given(part: Tensor) -> Generator[Any, None, Tensor]:
     return part
 
 
-def digits(value: Tensor, count: int) -> Tensor:
-    """Return the low ``count`` four-bit digits of int64 (..., n): int16 (count, ..., n), most significant first."""
-    pairs = (count + 1) // 2
-    octets = value.contiguous().unsqueeze(-1).view(torch.uint8)[..., :pairs].movedim(-1, 0).flip(0)
-    both = torch.empty((pairs, 2, *value.shape), dtype=torch.int16, device=value.device)
-    torch.bitwise_right_shift(octets, 4, out=both[:, 0])
-    torch.bitwise_and(octets, 15, out=both[:, 1])
-    return both.reshape(2 * pairs, *value.shape)[2 * pairs - count :]
+def digits(bits: Tensor, count: int) -> Tensor:
+    """Return planes (bits, ...) as the planes of ``count`` digits, (count, 4, ...); what is missing is zero."""
+    short = count * DIGIT - bits.shape[0]
+    if short:
+        bits = torch.cat([bits, bits.new_zeros((short, *bits.shape[1:]))])
+    return bits.reshape(count, DIGIT, *bits.shape[1:])
 
 
 def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
-    """Return XOR-shared one-hot tables of the digits of the mask's low ``bits`` bits.
+    """Return XOR-shared planes [v = digit], uint8 (digits, 16, ceil(n / 8)), of the mask's low ``bits`` bits.
 
-    Type and shape: int16 (digits, n), most significant digit first; bit v is v = digit. Since one bit is set, v < digit
-    is the exclusive or of the bits above v, which each party takes by itself.
-
-    ``signed`` puts the mask's sign bit into bit 15 of the top digit, which is shorter than four bits: it is added to
-    every v < digit there, and comes out of the tree unchanged. Cost: 2 bytes a digit, offline, once for each mask.
+    ``signed``: entry 15 of the top digit, which has three bits, holds the mask's sign. `above` then adds it to every
+    [v < digit] of that digit, from where it comes out of the tree unchanged. Cost: 2 bytes a digit, offline, once for
+    each mask.
     """
     key = ("tables", bits, signed)
     if key not in mask.facts:
         count = -(-bits // DIGIT)
-        shape = (count, mask.share.numel())
+        shape = (count, 16, (mask.share.numel() + 7) // 8)
 
         def build(r: Tensor) -> list[Tensor]:
-            word = r.reshape(-1)
-            places = digits(word, count)
-            top = bits - DIGIT * (count - 1)
-            places[0] &= (1 << top) - 1
-            table = torch.bitwise_left_shift(1, places)
+            every = planes(r.reshape(-1))
+            out = one_hot(digits(every[:bits], count))
             if signed:
-                table[0] |= (word >> 63 << 15).to(torch.int16)
-            return [table]
+                out[-1, 15] = every[WORD - 1]
+            return [out]
 
-        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape, torch.int16)], build)
+        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape, torch.uint8)], build)
     return cast(Mask, mask.facts[key])
 
 
@@ -78,7 +72,7 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     """Step: XOR part of [public < mask] on the low ``bits`` bits, for public (*leading, *mask.shape).
 
     With ``signed`` (bits 63), of that bit xor the mask's sign. Shape and form of the result: as public, uint8.
-    Cost: 7 bits for every full group of four digits and 6 for the last node: 34 bits an element
+    Cost: for every full group of four digits 7 bits, and 6 for the last node: 34 bits an element
     in two rounds at 63 bits.
     """
     n = mask.share.numel()
@@ -88,35 +82,20 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     count = table.shape[0]
     rows = public.numel() // n
 
-    def pick() -> Tensor:
-        place = digits(public.reshape(rows, n), count)
-        if bits % DIGIT:
-            place[0] &= (1 << bits % DIGIT) - 1
-        entries = table.unsqueeze(1)
-        both = torch.empty((2, *place.shape), dtype=torch.uint8, device=place.device)
-        _above(entries, place, both[0])
-        both[1] = (entries >> place).bitwise_and_(1)
-        return pack_bits(both)
+    def look() -> Tensor:
+        index = digits(planes(public.reshape(rows, n))[:bits], count)
+        return torch.stack([pick(above(table), index), pick(table, index)]).flip(1)
 
-    less, equal = p.part((2, count, rows, (n + 7) // 8), pick, torch.uint8)
+    less, equal = p.part((2, count, rows, (n + 7) // 8), look, torch.uint8)
     result = yield from join_digits(p, less, equal)
     return unpack_bits(result, n).reshape(public.shape)
-
-
-def _above(table: Tensor, place: Tensor, out: Tensor) -> None:
-    """Write the parity of the bits above ``place``, zeros and ones, to ``out`` (uint8)."""
-    bits = torch.bitwise_left_shift(-2, place).bitwise_and_(table)
-    out.copy_(bits.bitwise_xor_(bits >> 8))
-    for fold in (4, 2, 1):
-        out ^= out >> fold
-    out &= 1
 
 
 def negative(p: Additive, x: AdditiveShare) -> Share:
     """Bit x < 0.
 
     Domain: |x| * 2^bits < 2^63, all of the ring. Exact. Cost: 8 bytes an element unless x is open already, and 34
-    bits; three rounds (two if open). Offline 44.875 bytes. The arithmetic form costs one more bit and round.
+    bits; three rounds (two if open). Offline 44.9 bytes. The arithmetic form costs one more bit and round.
     """
     if "negative" not in x.facts:
         bit = signs(p, x, None)
@@ -127,7 +106,7 @@ def negative(p: Additive, x: AdditiveShare) -> Share:
 def at_least(p: Additive, x: AdditiveShare, thresholds: Sequence[int]) -> Share:
     """Bits x >= t for public ring values t, from one opening: shape (len(thresholds), *x.shape).
 
-    Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 32 bytes, and 12.875
+    Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 32 bytes, and 12.9
     for each threshold.
     """
     return p.invert(signs(p, x, thresholds))
@@ -165,17 +144,13 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
         if not n:
             return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8, device=p.device), torch.uint8)
 
-        def build(r: Tensor) -> list[Tensor]:
-            return [torch.bitwise_left_shift(1, digits(r.reshape(-1), 16))]
+        table = tables(p, form.mask, WORD, signed=False).share
 
-        (table,) = p.correlations.deal([form.mask], [Output((16, n), torch.int16)], build)
+        def look() -> Tensor:
+            return pick(table, digits(planes(form.public.reshape(1, n)), 16))
 
-        def pick() -> Tensor:
-            place = digits(form.public.reshape(1, n), 16)[:, 0]
-            return pack_bits(((table.share >> place) & 1).to(torch.uint8))
-
-        equal = p.part((16, (n + 7) // 8), pick, torch.uint8)
-        result = yield from join_equal(p, equal.unsqueeze(1))
+        equal = p.part((16, 1, (n + 7) // 8), look, torch.uint8)
+        result = yield from join_equal(p, equal)
         return unpack_bits(result, n).reshape(x.shape)
 
     x.facts["zero"] = p.make(x.shape, 0, step(), is_bit=True)

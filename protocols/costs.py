@@ -8,12 +8,14 @@ the session's fraction bits, 20 unless said otherwise.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from protocols.base import Cost
+from protocols.exponential import slots
 from protocols.functions import INTERVAL, SCALED
 from protocols.gates import terms
+from protocols.leading import GROUPS, versions
 from protocols.tournament import matches
 
 Formula = Callable[[int], Cost]
@@ -21,8 +23,12 @@ Formula = Callable[[int], Cost]
 _FULL, _LAST, _EQUAL = 22, 15, 11
 """Products of mask bits in a node of four digits, in the last such node, and in a node of four equalities."""
 
-THRESHOLDS = 23
-"""Regions of the normalised functions at 20 fraction bits: powers of four from 2^0 to 2^44."""
+_TABLES = 16 * 16
+"""Bits of the tables of a mask: sixteen digits."""
+
+
+POWERS = range(0, 45, 2)
+"""Exponents of the powers of 4 that separate the regions of the normalised functions at 20 fraction bits."""
 
 
 def packed(bits: int) -> int:
@@ -33,18 +39,25 @@ def packed(bits: int) -> int:
 def negative(n: int, thresholds: int = 1) -> Cost:
     """Comparisons of one opened value with several thresholds."""
     w = packed(n)
-    return Cost(8 * n + 34 * w * thresholds, 3, 32 * n + (4 * _FULL + _LAST) * w * thresholds)
+    return Cost(8 * n + 34 * w * thresholds, 3, (_TABLES + (4 * _FULL + _LAST) * thresholds) * w)
 
 
 def zero(n: int) -> Cost:
     """Equality with zero."""
-    return Cost(8 * n + 20 * packed(n), 3, 32 * n + 5 * _EQUAL * packed(n))
+    return Cost(8 * n + 20 * packed(n), 3, (_TABLES + 5 * _EQUAL) * packed(n))
+
+
+def reach(n: int, powers: Sequence[int]) -> Cost:
+    """Comparisons of one opened value with several powers of two."""
+    w, sizes = packed(n), [len(versions(powers, group)) for group in range(GROUPS)]
+    full, last = sum(sizes[1:]), sizes[0] + len(powers)
+    return Cost(8 * n + (7 * full + 6 * last) * w, 3, (_TABLES + _FULL * full + _LAST * last) * w)
 
 
 def faithful(n: int) -> Cost:
     """Faithful rescaling by 20 places: five digits of four bits."""
     w = packed(n)
-    return Cost(8 * n + 10 * w, 4, 12 * n + 10 * n + (_FULL + 1) * w + 8 * n)
+    return Cost(8 * n + 10 * w, 4, 12 * n + 5 * 16 * w + (_FULL + 1) * w + 8 * n)
 
 
 def matmul(m: int, k: int, n: int) -> Cost:
@@ -64,14 +77,19 @@ def interval(n: int, function: str) -> Cost:
 def exp(n: int) -> Cost:
     """Exponential of a value of any sign."""
     signs = negative(n, 2)
-    return Cost(signs.bytes + 8 * n + packed(2 * n), 4, signs.offline + 512 * n + 12 * n + 16 * n + 24 * n)
+    table = 8 * slots(falling=False) * n
+    return Cost(signs.bytes + 8 * n + 2 * packed(n), 4, signs.offline + table + 12 * n + 16 * n + 12 * n)
 
 
 def scaled(n: int, function: str) -> Cost:
     """A normalised function; where its result is used, another 8 bytes and one round rescale it."""
-    k, terms = THRESHOLDS, SCALED[function].terms
-    signs = negative(n, k)
-    return Cost(signs.bytes + packed(k * n) + 4 * n + 6 * n, 6, signs.offline + 4 * 8 * k * n + 16 * n * terms + 16 * n)
+    powers = list(POWERS)
+    edges, terms = reach(n, powers), SCALED[function].terms
+    bits, products = packed(len(powers) * n), (8 + 4) * len(powers) * n
+    factor = Cost(8 * n, 0, 16 * n)
+    series = Cost(4 * n + 6 * n, 0, 16 * n * terms + 16 * n)
+    online = edges.bytes + bits + factor.bytes + series.bytes
+    return Cost(online, 6, edges.offline + products + factor.offline + series.offline)
 
 
 def maximum(rows: int, size: int) -> Cost:

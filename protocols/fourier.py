@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
@@ -21,34 +22,47 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
-from protocols.form import Mask, elementwise
+from protocols.form import Form, Mask, elementwise
+from protocols.planes import blocks
 from protocols.ring import shift_right
+from protocols.truncate import narrow
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
 
-PRECISION = 20
-"""Fraction bits of the dealt harmonics and of the public factors; a series has twice as many."""
+NARROW = 6
+"""Bytes opened to rescale a series."""
 
 COEFFICIENT_BITS = 30
 
 
+@dataclass(frozen=True)
+class Series:
+    """Cosine and sine coefficients 0 to J, multiples of 2^-30; fraction bits of dealt harmonics and public factors."""
+
+    cosines: list[float]
+    sines: list[float]
+    harmonic: int
+    factor: int
+
+
 @lru_cache(maxsize=1)
-def _series() -> dict[str, dict[str, list[int]]]:
-    return cast("dict[str, dict[str, list[int]]]", json.loads((files("protocols") / "series.json").read_text("utf-8")))
+def _table() -> dict[str, dict[str, Any]]:
+    return cast("dict[str, dict[str, Any]]", json.loads((files("protocols") / "series.json").read_text("utf-8")))
 
 
-def coefficients(name: str) -> tuple[list[float], list[float]]:
-    """Return cosine coefficients 0 to J and sine coefficients 0 to J of a function, multiples of 2^-30."""
-    table = _series()[name]
-    unit = 2.0**-COEFFICIENT_BITS
-    return [c * unit for c in table["cos"]], [c * unit for c in table["sin"]]
+@lru_cache(maxsize=64)
+def coefficients(name: str) -> Series:
+    """Return the series of a function."""
+    table = _table()[name]
+    cosines, sines = ([c * 2.0**-COEFFICIENT_BITS for c in table[kind]] for kind in ("cos", "sin"))
+    return Series(cosines, sines, table["harmonic"], table["factor"])
 
 
 def _polynomial(x: Tensor, constants: list[float]) -> Tensor:
     value = torch.full_like(x, constants[-1])
     for constant in reversed(constants[:-1]):
-        value = (value * x) + constant
+        value.mul_(x).add_(constant)
     return value
 
 
@@ -72,44 +86,67 @@ def _circle(phase: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def harmonics(phase: Tensor, terms: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence."""
+    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence; each until the next."""
     cosine, sine = _circle(phase)
     double = cosine + cosine
-    last_c, last_s = torch.ones_like(cosine), torch.zeros_like(sine)
+    last = torch.ones_like(cosine), torch.zeros_like(sine)
+    this = cosine, sine
+    spare = torch.empty_like(cosine), torch.empty_like(sine)
     for _ in range(terms):
-        yield cosine, sine
-        next_c, next_s = (double * cosine) - last_c, (double * sine) - last_s
-        last_c, last_s, cosine, sine = cosine, sine, next_c, next_s
+        yield this
+        for old, new, out in zip(last, this, spare, strict=True):
+            torch.mul(double, new, out=out).sub_(old)
+        last, this, spare = this, spare, last
 
 
-def _fixed(x: Tensor) -> Tensor:
-    return torch.round(x * 2.0**PRECISION).to(torch.int64)
+def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: the series at phase public - mask (units of 2^-64 turns), with the session's fraction bits.
 
-
-def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Tensor:
-    """Return the part of the series at phase public - mask (units of 2^-64 turns), with 2 * PRECISION fraction bits.
-
-    No message. Offline 16 bytes for every harmonic (of a function with sines only or cosines only, too).
+    Cost: 6 bytes, one round, to rescale; offline 16 bytes for every harmonic (of a function with sines only or
+    cosines only, too) and 16.
     """
-    cosines, sines = coefficients(name)
-    terms = len(cosines) - 1
+    series = coefficients(name)
+    part = _part(p, series, public, mask)
+    return (yield from narrow(p, part, series.harmonic + series.factor - p.bits, NARROW))
+
+
+def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
+    """Return the part of a series, with ``harmonic + factor`` fraction bits. No message."""
+    terms = len(series.cosines) - 1
 
     def deal(r: Tensor) -> list[Tensor]:
+        phase = r.reshape(-1)
         out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
-        for j, (c, s) in enumerate(harmonics(r, terms)):
-            out[j, 0], out[j, 1] = _fixed(c), _fixed(s)
+        flat = out.reshape(terms, 2, phase.numel())
+        for cut in blocks(phase.numel(), _ROWS):
+            for j, pair in enumerate(harmonics(phase[cut], terms)):
+                for k, value in enumerate(pair):
+                    flat[j, k, cut] = torch.mul(value, 2.0**series.harmonic).round_()
         return [out]
 
     (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
     if p.virtual:
         return public
-    constant = round(cosines[0] * 4.0**PRECISION)
-    part = torch.zeros_like(public) + (constant if p.first else 0)
-    for j, (c, s) in enumerate(harmonics(public, terms)):
-        a, b = cosines[j + 1], sines[j + 1]
-        part += _fixed((c * a) + (s * b)).mul_(dealt.share[j, 0])
-        part += _fixed((s * a) - (c * b)).mul_(dealt.share[j, 1])
-    return part
+    phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
+    constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
+    part, unit = torch.full_like(phase, constant if p.first else 0), 2.0**series.factor
+    for cut in blocks(phase.numel(), _ROWS):
+        for j, (c, s) in enumerate(harmonics(phase[cut], terms), 1):
+            a, b = series.cosines[j] * unit, series.sines[j] * unit
+            for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, -b))):
+                part[cut] += factor.round_().to(torch.int64).mul_(shares[j - 1, k, cut])
+    return part.reshape(public.shape)
+
+
+_ROWS = 12 * 8
+"""Bytes of working arrays for each value."""
+
+
+def _mix(x: Tensor, y: Tensor, a: float, b: float) -> Tensor:
+    """a x + b y; the coefficients of even and odd functions are zero."""
+    if a == 0.0 or b == 0.0:
+        return y * b if a == 0.0 else x * a
+    return (x * a).add_(y * b)
 
 
 def open_phase(p: Additive, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:

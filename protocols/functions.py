@@ -40,6 +40,7 @@ class ScaledFunction:
     """A function of y > 0 written as g(z) * factor(k) + offset(k) for y = z * 4^k, z in [1/4, 1).
 
     ``saturates``: values below the smallest positive number give what that number gives; otherwise they give 0.
+    ``wide_terms``, if there are any: a longer series on [1/16, 1), for a value that is known to lie in such a range.
     """
 
     exact: Callable[[Tensor], Tensor]
@@ -49,6 +50,8 @@ class ScaledFunction:
     terms: int
     saturates: bool
     penalty: float = 1e-8
+    wide_terms: int = 0
+    wide_penalty: float = 1e-7
 
 
 def _normal_cdf(x: Tensor) -> Tensor:
@@ -91,30 +94,40 @@ _ZERO, _ONE, _IDENTITY = (0.0, 0.0), (1.0, 0.0), (0.0, 1.0)
 
 INTERVAL = MappingProxyType(
     {
-        "sigmoid": IntervalFunction(torch.sigmoid, 14.0, 32, 28, _ZERO, _ONE, 0.0),
-        "tanh": IntervalFunction(torch.tanh, 7.0, 16, 28, (-1.0, 0.0), _ONE, 0.0),
-        "erf": IntervalFunction(torch.erf, 4.0, 16, 14, (-1.0, 0.0), _ONE, 0.0),
-        "softplus": IntervalFunction(_softplus, 14.0, 32, 24, _ZERO, _IDENTITY, 0.5),
-        "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 14, _ZERO, _ONE, 0.0),
-        "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 12, _ZERO, _IDENTITY, 0.5),
-        "gelu_gradient": IntervalFunction(lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 14, _ZERO, _ONE, 0.0),
-        "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 14, _ZERO, _IDENTITY, 0.5),
+        "sigmoid": IntervalFunction(torch.sigmoid, 13.0, 32, 19, _ZERO, _ONE, 0.0),
+        "tanh": IntervalFunction(torch.tanh, 6.5, 16, 19, (-1.0, 0.0), _ONE, 0.0),
+        "erf": IntervalFunction(torch.erf, 4.0, 16, 13, (-1.0, 0.0), _ONE, 0.0, 1e-7),
+        "softplus": IntervalFunction(_softplus, 13.0, 32, 17, _ZERO, _IDENTITY, 0.5, 1e-7),
+        "normal_cdf": IntervalFunction(_normal_cdf, 5.5, 16, 12, _ZERO, _ONE, 0.0, 1e-7),
+        "gelu": IntervalFunction(lambda x: x * _normal_cdf(x), 5.5, 16, 11, _ZERO, _IDENTITY, 0.5, 1e-7),
+        "gelu_gradient": IntervalFunction(
+            lambda x: _normal_cdf(x) + x * _normal_pdf(x), 5.5, 16, 12, _ZERO, _ONE, 0.0, 1e-7
+        ),
+        "gelu_tanh": IntervalFunction(_gelu_tanh, 5.5, 16, 11, _ZERO, _IDENTITY, 0.5),
         "gelu_tanh_gradient": IntervalFunction(_gelu_tanh_gradient, 5.5, 16, 14, _ZERO, _ONE, 0.0),
-        "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 14.0, 32, 26, _ZERO, _IDENTITY, 0.5),
-        "silu_gradient": IntervalFunction(_silu_gradient, 14.0, 32, 32, _ZERO, _ONE, 0.0),
-        "mish": IntervalFunction(_mish, 14.0, 32, 30, _ZERO, _IDENTITY, 0.5),
-        "mish_gradient": IntervalFunction(_mish_gradient, 14.0, 32, 34, _ZERO, _ONE, 0.0),
+        "silu": IntervalFunction(lambda x: x * torch.sigmoid(x), 14.0, 32, 21, _ZERO, _IDENTITY, 0.5, 1e-7),
+        "silu_gradient": IntervalFunction(_silu_gradient, 14.0, 32, 28, _ZERO, _ONE, 0.0, 1e-7),
+        "mish": IntervalFunction(_mish, 14.0, 32, 26, _ZERO, _IDENTITY, 0.5),
+        "mish_gradient": IntervalFunction(_mish_gradient, 14.0, 32, 30, _ZERO, _ONE, 0.0),
     }
 )
 
 SCALED = MappingProxyType(
     {
-        "reciprocal": ScaledFunction(torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 12, True),
+        "reciprocal": ScaledFunction(
+            torch.reciprocal, torch.reciprocal, lambda k: 4.0**-k, lambda k: 0.0, 12, True, wide_terms=28
+        ),
         "sqrt": ScaledFunction(torch.sqrt, torch.sqrt, lambda k: 2.0**k, lambda k: 0.0, 10, False),
         "rsqrt": ScaledFunction(torch.rsqrt, torch.rsqrt, lambda k: 2.0**-k, lambda k: 0.0, 10, True),
-        "log": ScaledFunction(torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 10, True),
+        "log": ScaledFunction(
+            torch.log, torch.log, lambda k: 1.0, lambda k: k * math.log(4.0), 10, True, wide_terms=22
+        ),
     }
 )
+
+
+WIDE = "_wide"
+"""Ending of the name of a series on [1/16, 1)."""
 
 
 def interval_function(name: str) -> IntervalFunction:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
+from protocols.planes import blocks
 from protocols.ring import outline
-from protocols.schedule import Awaitable
 
 if TYPE_CHECKING:
     from protocols.additive import Additive
@@ -81,18 +81,21 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
-    one = torch.full_like(public[:1], 255)
-    bank = torch.cat([torch.zeros_like(one), one if p.first else torch.zeros_like(one), mask.share, dealt.share])
-    known = torch.cat([public, one])[chosen]
-    value = bank[places]
-    for i in reversed(range(FAN)):
-        # the subsets without input i, times its public value, and those with it
-        half = 1 << i
-        value = (value[:, :half] & known[:, i : i + 1]).bitwise_xor_(value[:, half:])
-    return value[:, 0]
+    out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8, device=public.device)
+    for cut in blocks(public.shape[-1], (len(terms) << FAN) * public[0, ..., 0].numel()):
+        one = torch.full_like(public[:1, ..., cut], 255)
+        bank = [torch.zeros_like(one), one if p.first else torch.zeros_like(one)]
+        value = torch.cat([*bank, mask.share[..., cut], dealt.share[..., cut]])[places]
+        known = torch.cat([public[..., cut], one])[chosen]
+        for i in reversed(range(FAN)):
+            # the subsets without input i, times its public value, and those with it
+            half = 1 << i
+            value = (value[:, :half] & known[:, i : i + 1]).bitwise_xor_(value[:, half:])
+        out[..., cut] = value[:, 0]
+    return out
 
 
-def _node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any, None, tuple[Tensor, Tensor]]:
+def node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any, None, tuple[Tensor, Tensor]]:
     """Step: join digits (fan, ...), most significant first, into one 'less' and one 'equal' (not for the last node)."""
     fan = less.shape[0]
     equals = fan - 1 if last else fan
@@ -117,24 +120,16 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
         short: list[Tensor] = []
         if odd > 1:
             # The ragged group at the top runs beside the full ones, in the same round.
-            holder: list[tuple[Tensor, Tensor]] = []
-            done = Awaitable()
-
-            def keep(result: tuple[Tensor, Tensor], holder: list[Any] = holder, done: Awaitable = done) -> None:
-                holder.append(result)
-                p.scheduler.release(done)
-
-            p.scheduler.start(_node(p, less[:odd], equal[:odd], last=False), keep)
+            ragged = p.ahead(node(p, less[:odd], equal[:odd], last=False))
         elif odd:
             short = [less[:1], equal[:1]]
         tail = (groups, FAN, *less.shape[1:])
         inner_less = less[odd:].reshape(tail).transpose(0, 1)
         inner_equal = equal[odd:].reshape(tail).transpose(0, 1)
-        joined_less, joined_equal = yield from _node(p, inner_less, inner_equal, last=False)
+        joined_less, joined_equal = yield from node(p, inner_less, inner_equal, last=False)
         if odd > 1:
-            if not done.ready:
-                yield done
-            short = [holder[0][0].unsqueeze(0), holder[0][1].unsqueeze(0)]
+            yield ragged
+            short = [one.unsqueeze(0) for one in ragged.result]
         if short:
             shape = (groups + 1, *joined_less.shape[1:])
             less = p.part(shape, lambda a=short[0], b=joined_less: torch.cat([a, b]), torch.uint8)  # type: ignore[misc]
@@ -143,7 +138,7 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
             less, equal = joined_less, joined_equal
     if less.shape[0] == 1:
         return less[0]
-    result, _ = yield from _node(p, less, equal, last=True)
+    result, _ = yield from node(p, less, equal, last=True)
     return result
 
 

@@ -57,6 +57,16 @@ class Opening(Awaitable):
         return self.part.numel() * (1 if self.width is None else self.width)
 
 
+class Beside(Awaitable):
+    """A step that runs beside the one that started it; ``result`` once it is ready."""
+
+    __slots__ = ("result",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.result: Any = None
+
+
 Step = Generator[Awaitable, None, Any]
 
 

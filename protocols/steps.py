@@ -16,7 +16,7 @@ from protocols.base import Share
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask, join_forms
 from protocols.ring import outline
-from protocols.schedule import Opening, Scheduler, Step
+from protocols.schedule import Beside, Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
 
 VIEW_RATIO = 8
@@ -51,9 +51,16 @@ class Steps:
         """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
         return outline(shape, dtype) if self.virtual else compute()
 
-    def ahead(self, step: Step) -> None:
+    def ahead(self, step: Step) -> Beside:
         """Run a step whose result is taken later, so that what it opens joins the round of what comes next."""
-        self.scheduler.start(step, lambda _: None)
+        out = Beside()
+
+        def keep(result: Any) -> None:
+            out.result = result
+            self.scheduler.release(out)
+
+        self.scheduler.start(step, keep)
+        return out
 
     def add_public(self, part: Tensor, value: Tensor) -> Tensor:
         """Add a public value to a sharing: the first party does."""

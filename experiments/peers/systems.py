@@ -132,6 +132,24 @@ def crypten(python: str, folder: Path) -> System:
     return System("CrypTen", 2, folder, [(command, {**shared, "RANK": str(rank)}) for rank in range(2)])
 
 
+def gloo(python: str, module: str, folder: Path) -> None:
+    """Run a module as two parties of CrypTen that meet in a folder, to its end. Raises RuntimeError if they fail."""
+    shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
+    with (folder / "said").open("wb+") as output:
+        command = [python, "-m", module, str(folder)]
+        processes = [_start(command, {**shared, "RANK": str(rank)}, output) for rank in range(2)]
+        try:
+            codes = [process.wait(LIMIT) for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
+        if any(codes):
+            output.seek(0)
+            said = output.read().decode("utf-8", "replace")[-3000:]
+            raise RuntimeError(f"CrypTen: got exit codes {codes}; want 0\n{said}")
+
+
 def spu(python: str, folder: Path, size: str, rows: Sequence[str]) -> System:
     """Two parties of semi2k over brpc, with first-party triples; the rows are compiled before."""
     module, programs = [python, "-m", "experiments.peers.with_spu"], folder / "programs"

@@ -272,12 +272,18 @@ class Softmax:
         self.quotient = Lazy(x.shape, self._divide)
 
     def parts(self) -> tuple[Value, Value, Value]:
-        """x - max, its exponential, and the sum of that."""
+        """x - max, its exponential, and the sum of that, which is from 1 to the number of terms."""
         if self._parts is None:
-            best, _ = self.x.amax(self.dim)
-            shifted = self.x - best
+            x = self.x.in_session_bits()
+            best, _ = x.amax(self.dim)
+            shifted = x - best
+            if shifted.share is not None:
+                shifted.share.facts["nonpositive"] = True
             e = shifted.exp()
-            self._parts = shifted, e, e.sum(self.dim, keepdim=True)
+            total = e.sum(self.dim, keepdim=True)
+            if total.share is not None:
+                total.share.facts["range"] = (1.0, float(max(self.x.shape[self.dim], 1)))
+            self._parts = shifted, e, total
         return self._parts
 
     def _divide(self) -> Any:

@@ -1,0 +1,68 @@
+"""Bit-sliced words: one bit of many numbers side by side, packed eight to a byte. Eight numbers cost one operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+_SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
+"""Steps that transpose the eight by eight bits of a word (Warren, Hacker's Delight, section 7-3)."""
+
+BLOCK = 1 << 20
+"""Bytes of a working array that stay in a core's cache."""
+
+
+def blocks(width: int, rows: int) -> Iterator[slice]:
+    """Cut an axis of ``width`` so that ``rows`` bytes for each place stay within `BLOCK`."""
+    step = max(BLOCK // max(rows, 1), 64)
+    return (slice(start, min(start + step, width)) for start in range(0, width, step))
+
+
+def planes(words: Tensor) -> Tensor:
+    """Return the bits of int64 words (..., n): uint8 (64, ..., ceil(n / 8)), the least significant bit first."""
+    short = -words.shape[-1] % 8
+    if short:
+        words = torch.nn.functional.pad(words, (0, short))
+    octets = words.contiguous().unsqueeze(-1).view(torch.uint8)
+    rows = octets.movedim(-1, 0).contiguous().view(torch.int64)  # one byte of eight numbers in a word
+    for places, keep in _SWAPS:
+        swap = (rows >> places).bitwise_xor_(rows).bitwise_and_(keep)
+        rows ^= swap
+        rows ^= swap << places
+    return rows.unsqueeze(-1).view(torch.uint8).movedim(-1, 1).reshape(64, *rows.shape[1:])
+
+
+def one_hot(bits: Tensor) -> Tensor:
+    """Return [v = digit] for every v: of planes (digits, 4, width) the planes (digits, 16, width)."""
+    other = ~bits
+    pairs = []
+    for place in (0, 2):
+        low, high = (torch.stack([other[:, k], bits[:, k]], 1) for k in (place, place + 1))
+        pairs.append((high.unsqueeze(2) & low.unsqueeze(1)).flatten(1, 2))
+    return (pairs[1].unsqueeze(2) & pairs[0].unsqueeze(1)).flatten(1, 2)
+
+
+def above(table: Tensor) -> Tensor:
+    """Return [v < digit] for every v, from parts of `one_hot`: the sum of what stands beyond v."""
+    out = torch.zeros_like(table)
+    for v in range(14, -1, -1):
+        torch.bitwise_xor(out[:, v + 1], table[:, v + 1], out=out[:, v])
+    return out
+
+
+def pick(table: Tensor, index: Tensor) -> Tensor:
+    """Return parts of the entries at public places.
+
+    ``table`` (digits, 16, width), ``index`` planes (digits, 4, rows, width); the result is (digits, rows, width).
+    """
+    count, _, rows, width = index.shape
+    out = torch.empty((count, rows, width), dtype=torch.uint8, device=table.device)
+    for cut in blocks(width, 8 * count * rows):
+        entry = table[..., cut].unsqueeze(2)
+        for place in range(4):
+            low, high = entry[:, 0::2], entry[:, 1::2]
+            entry = (low ^ high).bitwise_and(index[:, place, :, cut].unsqueeze(1)).bitwise_xor_(low)
+        out[..., cut] = entry[:, 0]
+    return out
