@@ -10,7 +10,7 @@ from torch import Tensor
 _SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 """Steps that transpose the eight by eight bits of a word (Warren, Hacker's Delight, section 7-3)."""
 
-BLOCK = 1 << 20
+BLOCK = 1 << 21
 """Bytes of a working array that stay in a core's cache."""
 
 
