@@ -11,7 +11,7 @@ _SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0
 """Steps that transpose the eight by eight bits of a word (Warren, Hacker's Delight, section 7-3)."""
 
 BLOCK = 1 << 21
-"""Bytes of a working array that stay in a core's cache."""
+"""Bytes of working arrays in one block: about what stays near a core."""
 
 
 def blocks(width: int, rows: int) -> Iterator[slice]:
