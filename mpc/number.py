@@ -236,11 +236,11 @@ class Number:
         out = self._of(self.session.protocol.structural(self.share, function))
         return out.known_nonnegative() if self.nonnegative else out
 
-    def linear(self, function: Callable[[Tensor], Tensor]) -> Self:
+    def linear(self, function: Callable[[Tensor], Tensor], shape: Sequence[int] | None = None) -> Self:
         """Apply a linear map with integer coefficients."""
         if self.share is None:
             return type(self)(self.session, public=function(tensor_of(self.public)))
-        return self._of(self.session.protocol.linear(self.number, function))
+        return self._of(self.session.protocol.linear(self.number, function, shape=shape))
 
     def expand(self, shape: Sequence[int]) -> Self:
         """Broadcast to a shape."""
@@ -266,10 +266,10 @@ class Number:
         dims = axes(dim, rank)
         if not dims:
             return self
+        shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
         if self.share is not None and len(dims) == 1 and self.share.facts.get("one_hot") == dims[0]:
-            shape = [1 if d in dims else n for d, n in enumerate(self.shape) if keepdim or d not in dims]
             return type(self)(self.session, public=torch.ones(shape))
-        out = self.linear(lambda t: t.sum(dims, keepdim=keepdim))
+        out = self.linear(lambda t: t.sum(dims, keepdim=keepdim), shape)
         return out.known_nonnegative() if self.nonnegative else out
 
     def mean(self, dim: int | Sequence[int] | None = None, keepdim: bool = False) -> Self:

@@ -23,7 +23,7 @@ from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.memory import Memory
-from protocols.ring import broadcast, outline
+from protocols.ring import broadcast, joined, outline
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
 from protocols.wire import open_all, to_bytes
@@ -291,11 +291,12 @@ class Additive(Steps, Protocol):
         return out
 
     def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
+        shape = joined(move, [x.shape for x in shares])
         if all(x.is_bit for x in shares):
-            return self.local([_own(x) for x in shares], 0, lambda *parts: move(list(parts)), is_bit=True)
+            return self.local([_own(x) for x in shares], 0, lambda *parts: move(list(parts)), is_bit=True, shape=shape)
         numbers = truncate.align(self, *(self._number(x) for x in shares))
         own = [_own(x) for x in numbers]
-        out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)))
+        out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)), shape=shape)
         if all(x.clean is not None for x in own):
             out.clean = join_forms([cast(Form, x.clean) for x in own], move)
         elif (depth := 1 + max((x.depth for x in own), default=0)) < DEPTH:

@@ -191,8 +191,10 @@ class Protocol(abc.ABC):
         """Apply a structural map that takes several tensors (cat, stack, index_put); bits are brought to one value."""
 
     @abc.abstractmethod
-    def linear(self, x: Share, function: Callable[[Tensor], Tensor]) -> Share:
-        """Apply a linear map with integer coefficients (sum, cumsum, scatter_add, ...)."""
+    def linear(
+        self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None
+    ) -> Share:
+        """Apply a linear map with integer coefficients (sum, cumsum, ...). ``shape``: of the result, if it is known."""
 
     @abc.abstractmethod
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -85,18 +85,18 @@ def _circle(phase: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(minus_cos, -c, c), torch.where(minus_sin, -s, s)
 
 
-def harmonics(phase: Tensor, terms: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield cos and sin of j times the phase for j = 1 to terms, by Chebyshev's recurrence; each until the next."""
-    cosine, sine = _circle(phase)
-    double = cosine + cosine
-    last = torch.ones_like(cosine), torch.zeros_like(sine)
-    this = cosine, sine
-    spare = torch.empty_like(cosine), torch.empty_like(sine)
-    for _ in range(terms):
-        yield this
-        for old, new, out in zip(last, this, spare, strict=True):
-            torch.mul(double, new, out=out).sub_(old)
-        last, this, spare = this, spare, last
+def harmonics(phase: Tensor, terms: int) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of j times the phase for j = 1 to terms: (terms, n) each, by doubling."""
+    cosine, sine = (torch.empty((terms, *phase.shape), dtype=torch.float64, device=phase.device) for _ in range(2))
+    cosine[0], sine[0] = _circle(phase)
+    done = 1
+    while done < terms:
+        more = min(done, terms - done)
+        c, s, known = cosine[done - 1], sine[done - 1], slice(done, done + more)
+        torch.mul(cosine[:more], c, out=cosine[known]).sub_(sine[:more] * s)
+        torch.mul(sine[:more], c, out=sine[known]).add_(cosine[:more] * s)
+        done += more
+    return cosine, sine
 
 
 def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Generator[Any, None, tuple[Tensor, Form]]:
@@ -118,10 +118,9 @@ def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
         phase = r.reshape(-1)
         out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
         flat = out.reshape(terms, 2, phase.numel())
-        for cut in blocks(phase.numel(), _ROWS):
-            for j, pair in enumerate(harmonics(phase[cut], terms)):
-                for k, value in enumerate(pair):
-                    flat[j, k, cut] = torch.mul(value, 2.0**series.harmonic).round_()
+        for cut in blocks(phase.numel(), 8 * _ARRAYS * terms):
+            for k, value in enumerate(harmonics(phase[cut], terms)):
+                flat[:, k, cut] = value.mul_(2.0**series.harmonic).round_()
         return [out]
 
     (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
@@ -130,22 +129,27 @@ def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
     constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
     part, unit = torch.full_like(phase, constant if p.first else 0), 2.0**series.factor
-    for cut in blocks(phase.numel(), _ROWS):
-        for j, (c, s) in enumerate(harmonics(phase[cut], terms), 1):
-            a, b = series.cosines[j] * unit, series.sines[j] * unit
-            for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, -b))):
-                part[cut] += factor.round_().to(torch.int64).mul_(shares[j - 1, k, cut])
+    a, b = (_column([c * unit for c in values[1:]], p.device) for values in (series.cosines, series.sines))
+    for cut in blocks(phase.numel(), 8 * _ARRAYS * terms):
+        c, s = harmonics(phase[cut], terms)
+        for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, None if b is None else -b))):
+            part[cut] += factor.round_().to(torch.int64).mul_(shares[:, k, cut]).sum(0)
     return part.reshape(public.shape)
 
 
-_ROWS = 12 * 8
-"""Bytes of working arrays for each value."""
+_ARRAYS = 6
+"""Working arrays of eight bytes for each harmonic and value."""
 
 
-def _mix(x: Tensor, y: Tensor, a: float, b: float) -> Tensor:
-    """a x + b y; the coefficients of even and odd functions are zero."""
-    if a == 0.0 or b == 0.0:
-        return y * b if a == 0.0 else x * a
+def _column(values: list[float], device: torch.device) -> Tensor | None:
+    """Coefficients as a column; None where all are zero, as the cosines of an odd function."""
+    return torch.tensor(values, dtype=torch.float64, device=device).unsqueeze(1) if any(values) else None
+
+
+def _mix(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
+    """a x + b y."""
+    if a is None or b is None:
+        return y * cast(Tensor, b) if a is None else x * a
     return (x * a).add_(y * b)
 
 

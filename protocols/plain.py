@@ -103,7 +103,9 @@ class InsecurePlain(Protocol):
         bits = all(x.is_bit for x in shares)
         return self._make(move([_plain(x) if bits else _number(x) for x in shares]), max(x.bits for x in shares))
 
-    def linear(self, x: Share, function: Callable[[Tensor], Tensor]) -> Share:
+    def linear(
+        self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None
+    ) -> Share:
         return self._make(function(_number(x)), x.bits)
 
     def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:

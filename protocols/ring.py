@@ -6,7 +6,7 @@ Everything here also runs on float64 (the plain protocol) and on meta tensors (t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, cast
 
@@ -44,6 +44,13 @@ def broadcast(*shapes: Sequence[int]) -> torch.Size:
                     raise RuntimeError(f"shapes {[tuple(shape) for shape in shapes]} do not broadcast to one")
                 sizes[place] = size
     return torch.Size(sizes)
+
+
+def joined(move: Callable[[list[Tensor]], Tensor], shapes: Sequence[torch.Size]) -> torch.Size | None:
+    """Return the shape of torch.stack and torch.cat, on which torch's meta tensors are slow; None for other maps."""
+    if move is torch.stack:
+        return torch.Size([len(shapes), *shapes[0]])
+    return torch.Size([sum(shape[0] for shape in shapes), *shapes[0][1:]]) if move is torch.cat else None
 
 
 def shift_right(x: Tensor, places: int) -> Tensor:
