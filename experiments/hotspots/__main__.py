@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with mpc.session() as session:
         clock, processor, spent = measure(session, options.row, options.steps)
         rank, dealer = session.rank, " (dealer)" if session.is_dealer else ""
-    lines = [f"rank {rank}{dealer}: {median(clock) * 1e3:.1f} ms a step, {median(processor) * 1e3:.1f} of the processor"]
+    wall, used = median(clock) * 1e3, median(processor) * 1e3
+    lines = [f"rank {rank}{dealer}: {wall:.1f} ms a step, {used:.1f} of the processor"]
     lines += [f"  {seconds * 1e3:6.2f} ms  {name}" for name, seconds in spent.items() if seconds > 5e-5]
     print("\n".join(lines))
     return 0
