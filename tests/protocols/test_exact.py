@@ -487,3 +487,27 @@ def test_a_pending_scalar_times_a_vector():
     first, second = simulate(3, program)[0]
     assert bool((first - (others * 7 >> 2)).abs().max() <= 1000)
     assert bool((second - (others * 7 >> 3)).abs().max() <= 1000)
+
+
+def test_no_mask_covers_two_values_however_inputs_are_used():
+    """One input by itself, in a table with another's, through views, in a comparison and twice in one round."""
+    opened: list[torch.Tensor] = []
+
+    def program(party):
+        p = Additive(party, observe=opened.append if party.rank == 0 else None)
+        value = torch.full((40, 8), 77)
+        parts = [p.share(value if party.rank == i else None, value.shape, 20, i) for i in range(2)]
+        table = p.join(parts, torch.cat)
+        some = [p.structural(table, lambda t, k=k: t[k : k + 30]) for k in (0, 20, 50)]
+        uses = [p.multiply(x, x) for x in (*parts, *some)]
+        uses += [p.negative(parts[0]), p.negative(table), p.add(parts[0], parts[1])]
+        uses.append(p.product(p.structural(parts[1], lambda t: t.t()), parts[0], ring.matmul_op()))
+        total = p.linear(uses[7], lambda t: t.sum(0))
+        uses += [p.multiply(total, total), p.maximum(table, 0)[0], p.exp(parts[0]), p.rescale(uses[0], 20)]
+        p.settle(*uses)
+        return None
+
+    simulate(3, program)
+    words = torch.cat([o.view(torch.int64) for o in opened if o.numel() % 8 == 0 and o.numel() >= 64])
+    assert words.numel() > 640 + 100
+    assert words.unique().numel() == words.numel()
