@@ -505,7 +505,6 @@ def test_no_mask_covers_two_values_however_inputs_are_used():
         total = p.linear(uses[7], lambda t: t.sum(0))
         uses += [p.multiply(total, total), p.maximum(table, 0)[0], p.exp(parts[0]), p.rescale(uses[0], 20)]
         p.settle(*uses)
-        return None
 
     simulate(3, program)
     words = torch.cat([o.view(torch.int64) for o in opened if o.numel() % 8 == 0 and o.numel() >= 64])
