@@ -103,17 +103,12 @@ def negative(p: Additive, x: AdditiveShare) -> Share:
     return cast(Share, x.facts["negative"])
 
 
-def at_least(p: Additive, x: AdditiveShare, thresholds: Sequence[int]) -> Share:
-    """Bits x >= t for public ring values t, from one opening: shape (len(thresholds), *x.shape).
+def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Share:
+    """Bits x - t < 0, with a leading axis for the thresholds; x < 0 without one for None.
 
     Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 32 bytes, and 12.9
     for each threshold.
     """
-    return p.invert(signs(p, x, thresholds))
-
-
-def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Share:
-    """Bits x - t < 0, with a leading axis for the thresholds; x < 0 without one for None."""
     shape = x.shape if thresholds is None else torch.Size([len(thresholds), *x.shape])
     p.note(f"signs {thresholds}".encode())
 

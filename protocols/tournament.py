@@ -43,11 +43,11 @@ def maximum(p: Additive, x: Share, dim: int) -> tuple[Share, Share]:
     dim %= len(x.shape)
     values = p.structural(x, lambda t: t.movedim(dim, 0))
     levels: list[Level] = []
-    while values.shape[0] > 1:
+    for kinds in matches(values.shape[0], values.numel // values.shape[0]):
         level: Level = []
         winners: list[Share] = []
         start = 0
-        for groups, size in _groups(values.shape[0], values.numel // values.shape[0]):
+        for groups, size in kinds:
             some = p.structural(values, lambda t, a=start, n=groups * size: t[a : a + n])  # type: ignore[misc]
             start += groups * size
             best, hot = (some, None) if size == 1 else _pairs(p, some) if size == 2 else _group(p, some, size)
@@ -70,7 +70,7 @@ def _groups(players: int, rows: int) -> tuple[tuple[int, int], ...]:
 
 
 def matches(players: int, rows: int) -> list[tuple[tuple[int, int], ...]]:
-    """Return the groups of every level, for declared costs."""
+    """Return the groups of every level."""
     levels = []
     while players > 1:
         levels.append(_groups(players, rows))

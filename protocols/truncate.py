@@ -36,9 +36,8 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
     right (the low bits of an opened masked value decide); never more. Faithful, or in a protocol made with
     rounding="faithful": exactly the floor.
     Cost: 8 bytes an element and one round, nothing where x is in masked form already; offline 12 bytes (16 if more
-    than 32 places are cut). Faithful
-    adds a comparison of the bits cut off. Security: one masked opening. Leakage: none; but the rounding is a
-    random choice that depends on the value, see protocols/README.md.
+    than 32 places are cut). Faithful adds a comparison of the bits cut off. Security: one masked opening. Leakage:
+    none; but the rounding is a random choice that depends on the value, see protocols/README.md.
     Source: Escudero, Ghosh, Keller, Rachuri, Scholl 2020 (section 5), with the dealer in place of edaBits.
     """
     if x.bits == bits:

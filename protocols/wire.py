@@ -100,7 +100,10 @@ def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context:
     for opening in mine:
         opening.value = opening.part  # was made for this opening, and copied into the message
     for peer in party.peers:
-        heard = rooms.get(peer, torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING)
+        if rooms:
+            heard = rooms[peer]
+        else:
+            heard = torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING
         octets, place = memory.from_host(heard), 0
         for opening in order:
             if opening.sender not in {None, peer}:

@@ -128,16 +128,13 @@ def jointfit(folder: Path) -> System:
 def crypten(python: str, folder: Path) -> System:
     """Two parties over gloo, with first-party triples."""
     command = [python, "-m", "experiments.peers.with_crypten", str(folder / "words")]
-    shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
-    return System("CrypTen", 2, folder, [(command, {**shared, "RANK": str(rank)}) for rank in range(2)])
+    return System("CrypTen", 2, folder, [(command, environ) for environ in _meeting(folder)])
 
 
 def gloo(python: str, module: str, folder: Path) -> None:
     """Run a module as two parties of CrypTen that meet in a folder, to its end. Raises RuntimeError if they fail."""
-    shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
     with (folder / "said").open("wb+") as output:
-        command = [python, "-m", module, str(folder)]
-        processes = [_start(command, {**shared, "RANK": str(rank)}, output) for rank in range(2)]
+        processes = [_start([python, "-m", module, str(folder)], environ, output) for environ in _meeting(folder)]
         try:
             codes = [process.wait(LIMIT) for process in processes]
         finally:
@@ -148,6 +145,12 @@ def gloo(python: str, module: str, folder: Path) -> None:
             output.seek(0)
             said = output.read().decode("utf-8", "replace")[-3000:]
             raise RuntimeError(f"CrypTen: got exit codes {codes}; want 0\n{said}")
+
+
+def _meeting(folder: Path) -> list[dict[str, str]]:
+    """Environments of two parties of CrypTen that meet in a folder."""
+    shared = {"WORLD_SIZE": "2", "DISTRIBUTED_BACKEND": "gloo", "RENDEZVOUS": f"file://{folder}/meeting"}
+    return [{**shared, "RANK": str(rank)} for rank in range(2)]
 
 
 def spu(python: str, folder: Path, size: str, rows: Sequence[str]) -> System:
