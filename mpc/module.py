@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.inputs import check_values
+from mpc.revealing import Recipients, note, open_to, recipients
+from mpc.sharing import constant, put
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
-    from mpc.session import Recipients, Session
+    from mpc.session import Session
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -64,8 +66,8 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
 
     def shared(_: str, tensor: Tensor) -> SharedTensor:
         if owner is None:
-            return session.constant(tensor)
-        return session.input(tensor.detach(), tensor.shape, tensor.dtype, owner)
+            return constant(session, tensor)
+        return put(session, tensor.detach(), tensor.shape, tensor.dtype, owner)
 
     replace(module, shared)
     return module
@@ -82,11 +84,11 @@ def reveal_module(session: Session, module: Module, to: Recipients = None) -> Mo
     entries = [(name, tensor) for name, tensor in named_values(module) if isinstance(tensor, SharedTensor)]
     if not entries:
         raise ConfigurationError("reveal_module: got a module without shared parameters; want one from share_module")
-    ranks = session.recipients(to)
+    ranks = recipients(session, to)
     count = sum(tensor.numel() for _, tensor in entries)
-    session.note_reveal(f"module {type(module).__name__} of {count} weights", ranks)
+    note(session, f"module {type(module).__name__} of {count} weights", ranks)
     with torch.no_grad():
-        values = session.open([tensor for _, tensor in entries], ranks)
+        values = open_to(session, [tensor for _, tensor in entries], ranks)
     if values is None:
         return None
     memo: dict[int, object] = {}

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
 
 import protocols
+from mpc import revealing, sharing
 from mpc.agreement import agree_on_run, facts_of_run
-from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
-from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_parts, prepare
+from mpc.inputs import Shapes
 from mpc.offline import Place, generator, source, start
 from mpc.randomness import Stream, align, unobserved
+from mpc.revealing import Recipients
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Party, Role
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from protocols.base import Protocol
-
-Recipients = int | Sequence[int] | None
 
 
 def session(
@@ -196,26 +195,7 @@ class Session:
 
         Reveals shape and type to all ranks. Cost: two rounds.
         """
-        label = self.step("share")
-        tensor, record = prepare(data, self.encoding.bits, dtype)
-        if self.is_planner:
-            self.check_rank(label, "owner", owner)
-            return self.input(None, *expected(label, record, owner, shape, dtype, dealing=self.is_dealer), owner)
-        record["owner"] = owner
-        records = announce(self.party, label, record)
-        refuse_differences(label, "owner", records, "the owner")
-        self.check_rank(label, "owner", owner)
-        for rank, other in enumerate(records):
-            if rank != owner and other.get("has"):
-                got = f"rank {rank} passed data, the owner is rank {owner}"
-                raise ConfigurationError(f"{label}: {got}; want None there")
-        refuse_errors(label, records)
-        if not records[owner].get("has"):
-            raise ConfigurationError(f"{label}: rank {owner} is the owner and passed None; want its data")
-        size, kind = announced_shape(records[owner], label, owner)
-        if shape is not None and tuple(shape) != tuple(size):
-            raise ConfigurationError(f"{label}: rank {owner} passed shape {tuple(size)}; want {tuple(shape)}")
-        return self.input(tensor, size, kind, owner)
+        return sharing.share(self, data, owner, dtype, shape)
 
     def share_rows(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
@@ -225,7 +205,7 @@ class Session:
         needs one of them, dealing beforehand the second. Raises as `share` does, and ConfigurationError if the parts
         differ in type or in any size but the first.
         """
-        return self._share_parts(part, dtype, 0, shape)
+        return sharing.share_parts(self, part, dtype, 0, shape)
 
     def share_columns(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
@@ -235,52 +215,7 @@ class Session:
         as in `share_rows`. Raises as `share` does, and ConfigurationError if the parts differ in type or in any size
         but the second.
         """
-        return self._share_parts(part, dtype, 1, shape)
-
-    def _share_parts(self, part: Any, dtype: torch.dtype | None, dim: int, shape: Shapes) -> SharedTensor:
-        what = ("rows", "columns")[dim]
-        label = self.step(f"share {what}")
-        tensor, record = prepare(part, self.encoding.bits, dtype)
-        if self.is_planner:
-            tensor, parts = None, expected_parts(label, record, shape, dtype, dealing=self.is_dealer)
-        else:
-            records = announce(self.party, label, record)
-            if self.party.dealer is not None and records[self.party.dealer].get("has"):
-                raise ConfigurationError(f"{label}: the dealer, rank {self.party.dealer}, passed data; want None there")
-            refuse_errors(label, records)
-            owners = [rank for rank, other in enumerate(records) if other.get("has")]
-            if not owners:
-                raise ConfigurationError(f"{label}: no rank passed data; want some from at least one")
-            parts = {rank: announced_shape(records[rank], label, rank) for rank in owners}
-        for rank in parts:
-            self.check_rank(label, "owner", rank)
-        check_parts(label, parts, dim, shape)
-        shared = [self.input(tensor if self.rank == rank else None, *parts[rank], rank) for rank in parts]
-        whole = self.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
-        return SharedTensor.wrap(self, whole, shared[0].dtype)
-
-    def input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
-        """Share a checked tensor of announced shape and type; `share` is what programs call."""
-        with unobserved():
-            return self._input(tensor, shape, dtype, owner)
-
-    def _input(self, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
-        mine = tensor if self.rank == owner else None
-        if dtype == torch.bool:
-            return SharedTensor.wrap(self, self.protocol.share_bits(mine, shape, owner), dtype)
-        bits = self.encoding.bits if dtype.is_floating_point else 0
-        value = None if mine is None else self._encode(mine, bits)
-        return SharedTensor.wrap(self, self.protocol.share(value, shape, bits, owner), dtype)
-
-    def constant(self, tensor: Tensor) -> SharedTensor:
-        """Make a shared tensor of real numbers that every rank knows, to be written to later. It hides nothing yet."""
-        share = self.protocol.constant(self._encode(tensor, self.encoding.bits), self.encoding.bits)
-        return SharedTensor.wrap(self, share, tensor.dtype)
-
-    def _encode(self, tensor: Tensor, bits: int) -> Tensor:
-        if bits == 0:
-            return tensor.detach().contiguous().to(torch.int64)
-        return self.encoding.encode(tensor.detach().contiguous(), bits)
+        return sharing.share_parts(self, part, dtype, 1, shape)
 
     # Out ------------------------------------------------------------------------------------------------------------
 
@@ -297,35 +232,7 @@ class Session:
 
         Reveals the values to the ranks in ``to``, and notes so in `reveals`. Cost: two rounds, one of them empty.
         """
-        ranks = self.recipients(to)
-        self.note_reveal(f"tensor {tuple(tensor.shape)}", ranks)
-        if not isinstance(tensor, SharedTensor):
-            return tensor if self.rank in ranks else None
-        value = self.open([tensor], ranks)
-        return None if value is None else value[0]
-
-    def open(self, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
-        """Open several tensors in common rounds; None where this rank is no recipient. Programs call `reveal`."""
-        with unobserved():
-            return self._open(tensors, ranks)
-
-    def _open(self, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
-        secret = [(place, tensor.protocol_share) for place, tensor in enumerate(tensors) if tensor.is_secret]
-        found: list[Tensor | None] = [None if tensor.is_secret else tensor.public_value for tensor in tensors]
-        for kind in sorted({(share.is_bit, share.bits) for _, share in secret}):
-            group = [(place, share) for place, share in secret if (share.is_bit, share.bits) == kind]
-            flat = [self.protocol.structural(share, lambda x: x.reshape(-1)) for _, share in group]
-            joined = flat[0] if len(flat) == 1 else self.protocol.join(flat, torch.cat)
-            bits = joined.bits
-            value = self.protocol.reveal(joined, list(ranks))
-            if value is None:
-                continue
-            pieces = torch.split(value, [share.numel for _, share in group])
-            for (place, share), piece in zip(group, pieces, strict=True):
-                found[place] = self.encoding.decode(piece.reshape(share.shape), bits, tensors[place].dtype)
-        if self.rank not in ranks:
-            return None
-        return [cast(Tensor, value) for value in found]
+        return revealing.reveal(self, tensor, to)
 
     def settle(self, tensors: Iterable[Tensor]) -> None:
         """Do now what is still queued for these tensors, ``model.parameters()`` say; reveals nothing.
@@ -336,23 +243,6 @@ class Session:
         shares = [t.protocol_share for t in tensors if isinstance(t, SharedTensor) and t.is_secret]
         with unobserved():
             self.protocol.settle(*shares)
-
-    def recipients(self, to: Recipients) -> list[int]:
-        """The ranks that ``to`` means, in ascending order. Raises ConfigurationError as `reveal` does."""
-        if to is None:
-            return list(range(self.computing))
-        ranks = sorted({to} if isinstance(to, int) else set(to))
-        if not ranks:
-            raise ConfigurationError("reveal to nobody; want at least one computing rank")
-        for rank in ranks:
-            self.check_rank("reveal", "recipient", rank)
-        return ranks
-
-    def note_reveal(self, what: str, ranks: Sequence[int]) -> None:
-        """Compare among the computing ranks what is revealed to whom, and note it. Cost: one empty round."""
-        names = ",".join(map(str, ranks))
-        self.same(self.step(f"reveal to {names}: {what}"))
-        self.reveals.append(f"{what} to {names}")
 
     # Models ---------------------------------------------------------------------------------------------------------
 

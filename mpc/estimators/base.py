@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from mpc.data.batches import batches
 from mpc.progress import progress
 from mpc.randomness import seeded
-from mpc.session import Recipients, Session
+from mpc.revealing import Recipients
+from mpc.session import Session
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
 
