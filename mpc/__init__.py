@@ -13,6 +13,7 @@
 See README.md. Importing this package loads torch and NumPy, and neither MPI nor pandas nor scikit-learn.
 """
 
+from mpc.agreed import Agreed, Allowed
 from mpc.deal import deal
 from mpc.errors import SecretError, UnsupportedOperation
 from mpc.plan import Plan, plan
@@ -21,14 +22,17 @@ from mpc.session import Session, session
 from mpc.simulate import simulate
 from mpc.tensor import SharedTensor
 from mpc.version import __version__
-from parties import ConfigurationError, DisagreementError, JointfitError, PeerError
+from parties import ConfigurationError, DisagreementError, JointfitError, PeerError, RevealRefused
 
 __all__ = [
+    "Agreed",
+    "Allowed",
     "ConfigurationError",
     "DisagreementError",
     "JointfitError",
     "PeerError",
     "Plan",
+    "RevealRefused",
     "SecretError",
     "Session",
     "SharedTensor",

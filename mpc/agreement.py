@@ -11,12 +11,17 @@ from typing import Any
 
 import torch
 
+from mpc.agreed import Agreed
 from mpc.version import __version__
 from parties import ConfigurationError, Party
 
 
 def facts_of_run(
-    protocol: str, options: Mapping[str, Any], parameters: Mapping[str, Any], program: str | None
+    protocol: str,
+    options: Mapping[str, Any],
+    parameters: Mapping[str, Any],
+    program: str | None,
+    agreed: Agreed | None,
 ) -> dict[str, str]:
     """What must be equal on all ranks, and in files of correlations, by name."""
     return {
@@ -25,11 +30,12 @@ def facts_of_run(
         "protocol": f"{protocol}, {json.dumps(dict(options), sort_keys=True, default=str)}",
         "program": program or _main_program(),
         "parameters": _canonical(parameters),
+        "agreed list of reveals": "none" if agreed is None else agreed.fact,
     }
 
 
 def agree_on_run(party: Party, facts: Mapping[str, str]) -> None:
-    """Compare the facts among all ranks. Raises DisagreementError that names one; five short broadcasts."""
+    """Compare the facts among all ranks. Raises DisagreementError that names one; six short broadcasts."""
     for name, value in facts.items():
         party.agree(name, value.encode())
 

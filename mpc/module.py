@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.inputs import check_values
-from mpc.revealing import Recipients, note, open_to, recipients
+from mpc.revealing import Recipients, open_to, recipients
 from mpc.sharing import constant, put
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
@@ -73,11 +73,12 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
     return module
 
 
-def reveal_module(session: Session, module: Module, to: Recipients = None) -> Module | None:
+def reveal_module(session: Session, module: Module, to: Recipients = None, name: str | None = "model") -> Module | None:
     """Open the weights of a shared module to some ranks.
 
     Returns a plain copy of the module on the ranks in ``to`` (None: all computing ranks), None elsewhere. The shared
-    module stays as it is, and gradients are not copied. Raises as `Session.reveal` does.
+    module stays as it is, and gradients are not copied. ``name`` is what the agreed list calls it, with the shape
+    (number of weights,). Raises as `Session.reveal` does.
 
     Reveals every parameter and buffer to the ranks in ``to``. Cost: two rounds.
     """
@@ -86,9 +87,9 @@ def reveal_module(session: Session, module: Module, to: Recipients = None) -> Mo
         raise ConfigurationError("reveal_module: got a module without shared parameters; want one from share_module")
     ranks = recipients(session, to)
     count = sum(tensor.numel() for _, tensor in entries)
-    note(session, f"module {type(module).__name__} of {count} weights", ranks)
+    what = f"module {type(module).__name__} of {count} weights"
     with torch.no_grad():
-        values = open_to(session, [tensor for _, tensor in entries], ranks)
+        values = open_to(session, [tensor for _, tensor in entries], ranks, name, what, (count,))
     if values is None:
         return None
     memo: dict[int, object] = {}

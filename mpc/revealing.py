@@ -1,4 +1,4 @@
-"""How results leave a session: opened to the ranks that all name alike, and noted."""
+"""How results leave a session: checked against the agreed list, logged, opened to the ranks that all name alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError
+from parties import ConfigurationError, RevealRefused
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -19,14 +19,16 @@ Recipients = int | Sequence[int] | None
 """Who learns a result: a rank, some, or (None) all computing ranks."""
 
 
-def reveal(session: Session, tensor: Tensor, to: Recipients) -> Tensor | None:
+def reveal(session: Session, tensor: Tensor, to: Recipients, name: str | None) -> Tensor | None:
     """Open a shared tensor to some ranks; see `Session.reveal`."""
     ranks = recipients(session, to)
-    note(session, f"tensor {tuple(tensor.shape)}", ranks)
-    if not isinstance(tensor, SharedTensor):
-        return tensor if session.rank in ranks else None
-    value = open_to(session, [tensor], ranks)
-    return None if value is None else value[0]
+    secret = [tensor] if isinstance(tensor, SharedTensor) and tensor.is_secret else []
+    opened = open_to(session, secret, ranks, name, f"tensor {tuple(tensor.shape)}", tensor.shape)
+    if session.rank not in ranks:
+        return None
+    if opened:
+        return opened[0]
+    return tensor.public_value if isinstance(tensor, SharedTensor) else tensor
 
 
 def recipients(session: Session, to: Recipients) -> list[int]:
@@ -41,20 +43,52 @@ def recipients(session: Session, to: Recipients) -> list[int]:
     return ranks
 
 
-def note(session: Session, what: str, ranks: Sequence[int]) -> None:
-    """Compare among the computing ranks what is revealed to whom, and note it. Cost: one empty round."""
+def open_to(
+    session: Session,
+    tensors: Sequence[SharedTensor],
+    ranks: Sequence[int],
+    name: str | None,
+    what: str,
+    shape: Sequence[int],
+) -> list[Tensor] | None:
+    """Open several tensors in common rounds, as one entry of the agreed list; None where this rank is no recipient.
+
+    ``what`` describes them in labels and in `Session.reveals`; ``name`` and ``shape`` are those on the list. Raises,
+    and costs, as `Session.reveal` says. Programs call `reveal`.
+    """
+    step = session.step_number()
+    called = what if name is None else f"{name}, {what}"
+
+    def write(event: str, transcript: bytes) -> None:
+        if session.journal is not None:
+            session.journal.write(event, step, name, shape, ranks, transcript)
+
+    try:
+        session.policy.check(name, ranks, shape)
+    except RevealRefused:
+        write("refused", b"")
+        raise
     names = ",".join(map(str, ranks))
-    session.same(session.step(f"reveal to {names}: {what}"))
-    session.reveals.append(f"{what} to {names}")
+    session.reveals.append(f"{called} to {names}")
+    begun: list[bytes] = []
+
+    def before(transcript: bytes) -> None:
+        if not begun:  # tensors of several kinds are opened in turn
+            begun.append(transcript)
+            write("intent", transcript)
+
+    with session.policy.opening(ranks, before), unobserved():
+        label = f"reveal to {names}: {called} (step {step})"
+        found = _open(session, tensors, ranks, label)
+        if not begun:  # nothing was secret
+            before(b"")
+            session.same(label)
+    if not session.is_dealer:
+        write("done", begun[0])
+    return found
 
 
-def open_to(session: Session, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
-    """Open several tensors in common rounds; None where this rank is no recipient. Programs call `reveal`."""
-    with unobserved():
-        return _open(session, tensors, ranks)
-
-
-def _open(session: Session, tensors: Sequence[SharedTensor], ranks: Sequence[int]) -> list[Tensor] | None:
+def _open(session: Session, tensors: Sequence[SharedTensor], ranks: Sequence[int], label: str) -> list[Tensor] | None:
     secret = [(place, tensor.protocol_share) for place, tensor in enumerate(tensors) if tensor.is_secret]
     found: list[Tensor | None] = [None if tensor.is_secret else tensor.public_value for tensor in tensors]
     for kind in sorted({(share.is_bit, share.bits) for _, share in secret}):
@@ -62,7 +96,7 @@ def _open(session: Session, tensors: Sequence[SharedTensor], ranks: Sequence[int
         flat = [session.protocol.structural(share, lambda x: x.reshape(-1)) for _, share in group]
         joined = flat[0] if len(flat) == 1 else session.protocol.join(flat, torch.cat)
         bits = joined.bits
-        value = session.protocol.reveal(joined, list(ranks))
+        value = session.protocol.reveal(joined, list(ranks), label)
         if value is None:
             continue
         pieces = torch.split(value, [share.numel for _, share in group])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -12,11 +13,14 @@ from torch import Tensor
 
 import protocols
 from mpc import revealing, sharing
+from mpc.agreed import Agreed
 from mpc.agreement import agree_on_run, facts_of_run
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
+from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
+from mpc.policy import Policy
 from mpc.randomness import Stream, align, unobserved
 from mpc.revealing import Recipients
 from mpc.summary import summary
@@ -39,6 +43,7 @@ def session(
     parameters: Mapping[str, Any] | None = None,
     program: str | None = None,
     correlations: str | Path | Place | None = None,
+    agreed: Agreed | None = None,
     **options: Any,
 ) -> Session:
     """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
@@ -54,19 +59,24 @@ def session(
         program: name of the program, compared instead of a hash of the main script.
         correlations: the file that `jointfit deal` wrote for this rank, or its folder; then no rank is a dealer. By
             default what `jointfit run --correlations` says, else a dealer takes part.
+        agreed: what the institutions agreed on: the complete list of reveals, limits, and this rank's log. Without it
+            every reveal that the ranks name alike is allowed, and nothing is logged or limited.
         options: handed to the protocol.
 
     Raises:
         ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding, no such
             device; or a rank cannot use its file of correlations, see `mpc.offline.take`.
-        DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, or deal.
+        DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, job, or deal.
+        LogError: this rank's log of reveals cannot be used; see `mpc.journal`.
     """
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
         party, place = start(protocol, place)
     try:
         options["rounding"] = rounding
-        return Session(party, protocol, bits, device, place, parameters=parameters, program=program, **options)
+        return Session(
+            party, protocol, bits, device, place, parameters=parameters, program=program, agreed=agreed, **options
+        )
     except BaseException as error:
         party.fail(error)
         raise
@@ -81,6 +91,8 @@ class Session:
         rank, size, computing, role, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
         device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
+        agreed, policy, journal: what all ranks agreed on, None without; the list of reveals as far as it is used up;
+            this rank's log of them, or None.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -94,23 +106,27 @@ class Session:
         *,
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
+        agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
         self.party = party
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
         self._steps = 0
-        facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program)
+        self.agreed, self.policy = agreed, Policy(agreed, party.size)
+        facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program, agreed)
         agree_on_run(party, facts)
-        given = source(place, party, facts)
-        self.dealt = None if given is None else given.dealt
-        options |= {} if given is None else {"source": given}
-        try:
-            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
-        except BaseException:
+        self.journal = None if agreed is None or self.is_planner else journal(agreed, party)
+        with ExitStack() as undo:
+            if self.journal is not None:
+                undo.callback(self.journal.close)
+            given = source(place, party, facts)
+            self.dealt = None if given is None else given.dealt
             if given is not None:
-                given.close()
-            raise
+                options["source"] = undo.enter_context(closing(given))
+            self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
+            undo.pop_all()
+        self.protocol.before_reveal = self.policy.pass_through
         self.protocol_name, self.device = protocol, self.protocol.device
         self.stream = Stream(align(party, generator(given)))
 
@@ -164,6 +180,8 @@ class Session:
             raise
         finally:
             self.protocol.close()
+            if self.journal is not None:
+                self.journal.close()
         if error is None:
             self.party.close()
 
@@ -219,8 +237,11 @@ class Session:
 
     # Out ------------------------------------------------------------------------------------------------------------
 
-    def reveal(self, tensor: Tensor, to: Recipients = None) -> Tensor | None:
+    def reveal(self, tensor: Tensor, to: Recipients = None, name: str | None = None) -> Tensor | None:
         """Open a shared tensor to some computing ranks: one, a list, or (None) all of them.
+
+        Arguments:
+            name: what the list of reveals that was agreed on calls it; needed where there is one.
 
         Returns:
             A plain tensor of the same shape and type on the ranks in ``to``, None on the others and on the dealer.
@@ -228,11 +249,17 @@ class Session:
 
         Raises:
             ConfigurationError: a recipient that is no computing rank.
-            DisagreementError: the computing ranks name different recipients or shapes; nothing is opened then.
+            RevealRefused: there is an agreed list, and no line of it allows this name, these ranks and this shape once
+                more. Every rank raises it, and the session can go on.
+            DisagreementError: the computing ranks name different recipients, names or shapes, or hold different
+                values of what was opened before (see protocols/transcript.py). The session is over.
+            LogError: a rank cannot write its log of reveals. The session is over.
+            In all these cases nothing is opened.
 
-        Reveals the values to the ranks in ``to``, and notes so in `reveals`. Cost: two rounds, one of them empty.
+        Reveals the values to the ranks in ``to``, and notes so in `reveals`. Cost: two rounds, in one of which the
+        computing ranks compare 32 bytes.
         """
-        return revealing.reveal(self, tensor, to)
+        return revealing.reveal(self, tensor, to, name)
 
     def settle(self, tensors: Iterable[Tensor]) -> None:
         """Do now what is still queued for these tensors, ``model.parameters()`` say; reveals nothing.
@@ -252,11 +279,11 @@ class Session:
 
         return share_module(self, module, owner)
 
-    def reveal_module(self, module: torch.nn.Module, to: Recipients = None) -> Any:
+    def reveal_module(self, module: torch.nn.Module, to: Recipients = None, name: str | None = "model") -> Any:
         """A plain copy of a shared module on the ranks in ``to``, None elsewhere; see `mpc.module.reveal_module`."""
         from mpc.module import reveal_module
 
-        return reveal_module(self, module, to)
+        return reveal_module(self, module, to, name)
 
     def save_module(
         self, module: torch.nn.Module, folder: str | Path, optimizer: Optimizer | None = None
@@ -286,8 +313,12 @@ class Session:
 
     def step(self, what: str) -> str:
         """A numbered label for the next step of the program."""
+        return f"{what} (step {self.step_number()})"
+
+    def step_number(self) -> int:
+        """Of the next step of the program."""
         self._steps += 1
-        return f"{what} (step {self._steps})"
+        return self._steps
 
     def same(self, label: str) -> None:
         """Compare among the computing ranks that they are at the same step. Cost: one empty round."""

@@ -17,5 +17,7 @@ def summary(session: Session) -> str:
         lines.append(f"{phase:>8}: {sent}, {total.rounds:>8,} rounds")
     if session.dealt is not None:
         lines.append(f"correlations from files: {session.protocol.offline_bytes:,} of {session.dealt:,} bytes used")
+    if session.journal is not None:
+        lines.append(f"log of reveals: {session.journal.lines} lines, the last {session.journal.last}")
     lines += [f"revealed: {line}" for line in session.reveals]
     return "\n".join(lines)

@@ -7,6 +7,9 @@
     ├── DisagreementError                        ranks run different programs or announced different values
     ├── WireError                                a frame that is malformed, too large, replayed or out of order
     ├── DeadlineError                            waited too long for a peer
+    ├── LimitError                               the session took longer, or a rank sent more, than was agreed
+    ├── RevealRefused                            a reveal that is not on the list that all ranks agreed on
+    ├── LogError                                 a log of reveals that is broken or cannot be written
     └── PeerError                                a peer is gone
         ├── PeerLost                             it died, was cut off, or ended its program early
         └── PeerFailed                           its program raised an error
@@ -23,9 +26,12 @@ __all__ = [
     "DeadlineError",
     "DisagreementError",
     "JointfitError",
+    "LimitError",
+    "LogError",
     "PeerError",
     "PeerFailed",
     "PeerLost",
+    "RevealRefused",
     "WireError",
 ]
 
@@ -57,6 +63,18 @@ class DeadlineError(JointfitError):
     def __init__(self, message: str, *, rank: int | None = None, label: str = "") -> None:
         super().__init__(message, rank=rank)
         self.label = label
+
+
+class LimitError(JointfitError):
+    """The session reached a limit that its ranks agreed on: seconds, or bytes that one rank sends."""
+
+
+class RevealRefused(JointfitError):  # noqa: N818 — says what happened
+    """A reveal that is not on the list that all ranks agreed on; nothing was opened."""
+
+
+class LogError(JointfitError):
+    """This rank's log of reveals is broken, in use, or cannot be written; nothing was opened."""
 
 
 class PeerError(JointfitError):

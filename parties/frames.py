@@ -23,7 +23,15 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import NamedTuple
 
-from parties.errors import DeadlineError, DisagreementError, JointfitError, PeerFailed, PeerLost, WireError
+from parties.errors import (
+    DeadlineError,
+    DisagreementError,
+    JointfitError,
+    PeerFailed,
+    PeerLost,
+    RevealRefused,
+    WireError,
+)
 
 __all__ = ["HEADER_SIZE", "MAX_PAYLOAD", "Failure", "FrameType", "Header", "advance"]
 
@@ -137,6 +145,8 @@ class Failure(NamedTuple):
             return PeerLost(self.origin, self.message)
         if self.kind == "DisagreementError":
             return DisagreementError(f"found by rank {self.origin}: {self.message}", rank=self.origin)
+        if self.kind == "RevealRefused":
+            return RevealRefused(f"found by rank {self.origin}: {self.message}", rank=self.origin)
         if self.kind == "DeadlineError":
             return DeadlineError(self.message, rank=self.origin)
         return PeerFailed(self.origin, self.kind, self.message)

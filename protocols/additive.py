@@ -26,6 +26,7 @@ from protocols.memory import Memory
 from protocols.ring import broadcast, joined, outline
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
+from protocols.transcript import Transcript
 from protocols.wire import open_all, to_bytes
 
 Observer = Callable[[Tensor], None]
@@ -84,6 +85,7 @@ class Additive(Steps, Protocol):
         if source is None and self._seeds is not None:
             source = Messages(party, self._seeds)
         self.correlations = Correlations(party, source, self.memory)
+        self.transcript = Transcript(party.session)
         self.scheduler = Scheduler(self._exchange)
         if party.role is Role.DEALER:
             # The last party may be waiting for correlations while the dealer waits for the last party.
@@ -92,6 +94,9 @@ class Additive(Steps, Protocol):
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()
         open_all(self.party, self.memory, openings, self.correlations.program)
+        if not self.virtual:
+            values = [self.memory.to_host(cast(Tensor, opening.value)) for opening in openings]
+            self.transcript.add(self.correlations.program, values)
         if self._observe is not None:
             for opening in openings:
                 self._observe(self.memory.to_host(to_bytes(cast(Tensor, opening.value), opening.width)))
@@ -157,12 +162,13 @@ class Additive(Steps, Protocol):
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out
 
-    def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
+    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
         """Open x to the receivers, unmasked: they learn the value, and nothing else since parts are re-randomised.
 
-        Surplus fraction bits are cut off before, so that what is revealed has the session's precision.
+        Surplus fraction bits are cut off before, so that what is revealed has the session's precision. Then the parties
+        compare ``label`` and the hash of everything opened so far; if these differ, nothing is opened.
 
-        Cost: one round; 8 bytes an element (a bit: one byte) from every party to every receiver.
+        Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each receiver.
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own)
@@ -171,7 +177,7 @@ class Additive(Steps, Protocol):
             raise ConfigurationError(
                 f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}"
             )
-        value = products.reveal(self, own, receivers)
+        value = products.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:

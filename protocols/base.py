@@ -100,6 +100,8 @@ class Protocol(abc.ABC):
     name: ClassVar[str]
     bits: int
     device: torch.device
+    before_reveal: Callable[[Sequence[int], bytes], None] | None = None
+    """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
 
     @property
     def offline_bytes(self) -> int:
@@ -130,10 +132,11 @@ class Protocol(abc.ABC):
         """Make a share of an int64 tensor that every rank knows. It hides nothing."""
 
     @abc.abstractmethod
-    def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
+    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
         """Open x to the ranks in ``to`` (None: all computing parties), None elsewhere.
 
-        int64 with x.bits fraction bits, or bool for bits.
+        int64 with x.bits fraction bits, or bool for bits. The parties compare ``label``, which says what is revealed.
+        Raises DisagreementError, and opens nothing, if it or what was opened before differs.
         """
 
     @abc.abstractmethod

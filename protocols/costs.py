@@ -17,6 +17,7 @@ from protocols.functions import INTERVAL, SCALED
 from protocols.gates import terms
 from protocols.leading import GROUPS, versions
 from protocols.tournament import matches
+from protocols.transcript import SIZE
 
 Formula = Callable[[int], Cost]
 
@@ -128,7 +129,7 @@ COSTS: Mapping[str, Formula] = MappingProxyType(
     {
         "add": lambda n: Cost(0, 0, 0),
         "scale": lambda n: Cost(0, 0, 0),
-        "reveal": lambda n: Cost(8 * n, 1, 0),
+        "reveal": lambda n: Cost(8 * n + SIZE, 2, 0),
         "multiply": lambda n: Cost(16 * n, 1, 8 * n),
         "rescale": lambda n: Cost(8 * n, 1, 12 * n),
         "multiply and rescale": lambda n: Cost(24 * n, 2, 20 * n),

@@ -66,15 +66,17 @@ class InsecurePlain(Protocol):
     def constant(self, value: Tensor, bits: int) -> Share:
         return self._make(value.double() / 2.0**bits, bits)
 
-    def reveal(self, x: Share, to: Sequence[int] | None = None) -> Tensor | None:
-        value = _plain(x)
-        return value if x.is_bit else torch.round(value * 2.0**x.bits).to(torch.int64)
+    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
+        if self.before_reveal is not None:
+            self.before_reveal([0] if to is None else to, b"")
+        return self.export(x)
 
     def settle(self, *shares: Share) -> None:
         pass
 
     def export(self, x: Share) -> Tensor | None:
-        return self.reveal(x)
+        value = _plain(x)
+        return value if x.is_bit else torch.round(value * 2.0**x.bits).to(torch.int64)
 
     def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
         return self.share(part, shape, bits, 0)

@@ -13,6 +13,7 @@ from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
 from protocols.form import Mask
 from protocols.ring import as_bytes, broadcast, times
+from protocols.transcript import SIZE
 from protocols.truncate import operands
 
 if TYPE_CHECKING:
@@ -111,14 +112,22 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
 # ---- reveal --------------------------------------------------------------------------------------------------------
 
 
-def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | None:
-    """Send re-randomised parts of x to the receivers. Cost: one round, 8 bytes an element (bits: 1) a receiver."""
+def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
+    """Compare the transcript, then send re-randomised parts of x to the receivers.
+
+    Cost: two rounds: 32 bytes to each other party; 8 bytes an element (bits: 1) to each receiver.
+    """
     size = x.numel * (1 if x.is_bit else 8)
     party = p.party
+    if p.before_reveal is not None:
+        p.before_reveal(receivers, b"" if p.virtual else p.transcript.digest())
     if p.virtual:
         if isinstance(party, DryParty) and party.role is Role.COMPUTING:
+            ranks = range(party.computing)
+            party.round({r: {to: SIZE for to in ranks if to != r} for r in ranks}, label)
             party.round({r: {to: size for to in receivers if to != r} for r in range(party.computing)}, "reveal")
         return None
+    p.transcript.compare(party, label)
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
     part = p.memory.to_host(part)
     message = as_bytes(part)
@@ -135,4 +144,6 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int]) -> Tensor | 
     for peer in party.peers:
         theirs = torch.frombuffer(answers[peer], dtype=part.dtype).reshape(part.shape) if size else part
         value = value ^ theirs if x.is_bit else value + theirs
+    if len(receivers) == party.computing:
+        p.transcript.add("reveal", [value])
     return value.bool() if x.is_bit else value

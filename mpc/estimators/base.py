@@ -148,11 +148,11 @@ class Estimator(abc.ABC):
         """Predictions for rows, shared if x or the model is. Reveals nothing."""
 
     @abc.abstractmethod
-    def score(self, x: Tensor, y: Tensor) -> float | None:
-        """How good the predictions are: one number, opened to all computing ranks; None on the dealer."""
+    def score(self, x: Tensor, y: Tensor, to: Recipients = None) -> float | None:
+        """How good the predictions are: one number, opened to the ranks in ``to`` as "score"; None elsewhere."""
 
     def reveal(self, session: Session, to: Recipients = None) -> nn.Module | None:
-        """The trained model as a plain module on the ranks in ``to``. Reveals its weights to them."""
+        """The trained model as a plain module on the ranks in ``to``. Reveals its weights to them, as "model"."""
         return cast("nn.Module | None", session.reveal_module(self.module_, to))
 
 
@@ -171,14 +171,14 @@ class Regressor(Estimator):
         """Predicted numbers, (rows, targets)."""
         return self.decision(x)
 
-    def score(self, x: Tensor, y: Tensor) -> float | None:
-        """R², opened to all computing ranks; None on the dealer. Reveals residual and total sum of squares per row."""
+    def score(self, x: Tensor, y: Tensor, to: Recipients = None) -> float | None:
+        """R² on the ranks in ``to``, None elsewhere. Reveals to them residual and total sum of squares per row."""
         y = self._checked(x, y)
         output = self.predict(x)
         residual = ((output - y) * (output - y)).mean()
         centred = y - y.mean(dim=0)
         total = (centred * centred).mean()
-        numbers = opened(torch.stack([residual, total]))
+        numbers = opened(torch.stack([residual, total]), to)
         return None if numbers is None else float(1 - numbers[0] / numbers[1])
 
 
@@ -191,6 +191,6 @@ def session_of(x: Tensor, y: Tensor) -> Session | None:
     return cast(SharedTensor, x).session if kinds[0] else None
 
 
-def opened(value: Tensor) -> Tensor | None:
-    """Open a tensor to all computing ranks; a plain one comes back as it is."""
-    return value.session.reveal(value) if isinstance(value, SharedTensor) else value
+def opened(value: Tensor, to: Recipients) -> Tensor | None:
+    """Open a score to some ranks; a plain one comes back as it is."""
+    return value.session.reveal(value, to, "score") if isinstance(value, SharedTensor) else value

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mpc.estimators.base import Estimator, opened
+from mpc.revealing import Recipients
 from parties import ConfigurationError
 
 
@@ -45,8 +46,8 @@ class Classifier(Estimator):
             return (output.squeeze(1) > 0).to(torch.int64)
         return output.argmax(dim=1)
 
-    def score(self, x: Tensor, y: Tensor) -> float | None:
-        """Accuracy, opened to all computing ranks; None on the dealer. Reveals this one number."""
+    def score(self, x: Tensor, y: Tensor, to: Recipients = None) -> float | None:
+        """Accuracy on the ranks in ``to``, None elsewhere. Reveals this one number to them."""
         y = self._checked(x, y)
         output = self.decision(x)
         if y.shape[1] == 1:
@@ -54,5 +55,5 @@ class Classifier(Estimator):
             right = guess * y + (1.0 - guess) * (1.0 - y)
         else:
             right = nn.functional.one_hot(output.argmax(dim=1), y.shape[1]).to(y.dtype) * y
-        number = opened(right.sum() / x.shape[0])
+        number = opened(right.sum() / x.shape[0], to)
         return None if number is None else float(number)

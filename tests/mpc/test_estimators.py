@@ -83,7 +83,7 @@ def test_the_dealer_learns_no_score():
     zero, one, dealer = mpc.simulate(3, program)
     assert zero[0] == one[0]
     assert dealer[0] is None
-    assert zero[1] == ["tensor (2,) to 0,1"]
+    assert zero[1] == ["score, tensor (2,) to 0,1"]
 
 
 def test_linear_models_find_scikit_learns_optimum():

@@ -1,0 +1,174 @@
+"""The agreed list of reveals: what is not on it is refused on every rank, and no path leads around it."""
+
+import hashlib
+
+import pytest
+import torch
+
+import mpc
+import parties
+from mpc.estimators import LinearRegression
+from mpc.revealing import open_to
+
+DIGEST = hashlib.sha256(b"job").digest()
+NAMES = ("anna", "bert", "dealer")
+X = torch.randn(6, 2, generator=torch.Generator().manual_seed(1))
+
+
+def agreed(*reveals, names=NAMES, **others):
+    return mpc.Agreed(DIGEST, names, tuple(reveals), **others)
+
+
+def allowed(name, *ranks, **others):
+    return mpc.Allowed(name, frozenset(ranks), **others)
+
+
+def shared(session):
+    return session.share(X if session.rank == 0 else None, owner=0)
+
+
+def refusals(program, policy):
+    """What each rank raises; none has begun a reveal."""
+
+    def run(session):
+        x = shared(session)
+        with pytest.raises(mpc.RevealRefused) as caught:
+            program(session, x)
+        assert not [label for _, label in session.counts.by_label if label.startswith("reveal")]
+        assert session.reveals == []
+        return str(caught.value)
+
+    return mpc.simulate(3, run, agreed=policy)
+
+
+ASKED = {
+    "name": (lambda s, x: s.reveal(x, name="rows"), "'rows' of shape (6, 2) to 0,1"),
+    "no name": (lambda s, x: s.reveal(x), "without a name of shape (6, 2) to 0,1"),
+    "recipient": (lambda s, x: s.reveal(x, to=1, name="mean"), "'mean' of shape (6, 2) to 1"),
+    "all": (lambda s, x: s.reveal(x, name="mean"), "to 0,1"),
+    "shape": (lambda s, x: s.reveal(x, to=0, name="mean"), "'mean' of shape (6, 2) to 0"),
+    "public": (lambda s, x: s.reveal(torch.ones(3), to=0, name="rows"), "'rows' of shape (3,)"),
+    "module": (lambda s, x: s.reveal_module(s.share_module(torch.nn.Linear(2, 1))), "'model' of shape (3,)"),
+    "score": (lambda s, x: LinearRegression(epochs=1, batch=None).fit(x, x[:, :1]).score(x, x[:, :1]), "'score'"),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_what_is_not_on_the_list_is_refused_everywhere(case):
+    program, text = ASKED[case]
+    policy = agreed(allowed("mean", 0, shape=(2,)), allowed("model", 0, 1, shape=(9,)))
+    for message in refusals(program, policy):
+        assert text in message
+        assert "'mean' to 0, 1 times, shape (2,) (0 used)" in message
+
+
+def test_what_is_on_the_list_is_opened_as_often_as_it_says():
+    policy = agreed(allowed("mean", 0, 1, times=2, shape=(2,)), allowed("mean", 1), allowed("model", 0, shape=(3,)))
+
+    def program(session):
+        x = shared(session)
+        model = session.reveal_module(session.share_module(torch.nn.Linear(2, 1)), to=0)
+        means = [session.reveal(x.mean(0), to=to, name="mean") for to in (None, 1, 1)]
+        with pytest.raises(mpc.RevealRefused, match=r"'mean' to 0,1, 2 times, shape \(2,\) \(2 used\)"):
+            session.reveal(x.mean(0), to=1, name="mean")
+        return model, means, session.reveals, session.policy.used
+
+    zero, one, dealer = mpc.simulate(3, program, agreed=policy)
+    assert [zero[0] is None, one[0] is None, dealer[0] is None] == [False, True, True]
+    torch.testing.assert_close(one[1][2], X.mean(0), atol=1e-5, rtol=0)
+    assert [value is None for value in zero[1]] == [False, True, True]
+    means = [f"mean, tensor (2,) to {to}" for to in ("0,1", 1, 1)]
+    assert zero[2] == ["model, module Linear of 3 weights to 0", *means]
+    assert zero[3] == one[3] == dealer[3] == [2, 1, 1]
+
+
+AROUND = {
+    "protocol": lambda s, x: s.protocol.reveal(x.protocol_share),
+    "other recipients": lambda s, x: s.protocol.reveal(x.protocol_share, [1]),
+    "open_to": lambda s, x: open_to(s, [x], [0, 1], None, "rows", x.shape),
+}
+
+
+@pytest.mark.parametrize("way", AROUND)
+def test_no_path_leads_around_the_list(way):
+    messages = refusals(AROUND[way], agreed(allowed("mean", 0, 1)))
+    assert all("nothing was opened" in message for message in messages)
+
+
+def test_a_rank_alone_that_asks_for_more_ends_all_with_a_refusal():
+    seen = {}
+
+    def program(session):
+        try:
+            x = shared(session)
+            session.reveal(x.sum(), name="rows" if session.rank == 1 else "sum")
+        except BaseException as error:
+            seen[session.rank] = error
+            raise
+
+    with pytest.raises(mpc.RevealRefused):
+        mpc.simulate(3, program, agreed=agreed(allowed("sum", 0, 1)))
+    assert isinstance(seen[1], mpc.RevealRefused)
+    assert isinstance(seen[0], mpc.RevealRefused)
+    assert "found by rank 1: reveal 'rows'" in str(seen[0])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        agreed(),
+        agreed(allowed("sum", 0, 1)),
+        agreed(allowed("sum", 0, times=2)),
+        agreed(allowed("sum", 0, shape=())),
+        agreed(allowed("sum", 0), names=("anna", "carl", "dealer")),
+        mpc.Agreed(bytes(32), NAMES, (allowed("sum", 0),)),
+        None,
+    ],
+)
+def test_ranks_compare_the_list_at_the_start(other):
+    def program(party):
+        with mpc.session(party=party, agreed=other if party.rank == 1 else agreed(allowed("sum", 0))):
+            pass
+
+    with pytest.raises(mpc.DisagreementError, match="agreed list of reveals"):
+        parties.simulate(3, program)
+
+
+def test_names_fit_the_ranks():
+    with pytest.raises(mpc.ConfigurationError, match="names of 2 ranks; this session has 3"):
+        mpc.simulate(3, lambda session: None, agreed=agreed(names=("anna", "bert")))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: mpc.Agreed(b"short", NAMES, ()),
+        lambda: agreed(names=("anna", "anna", "dealer")),
+        lambda: agreed(allowed("sum", 3)),
+        lambda: agreed(seconds=0),
+        lambda: agreed(bytes=-1),
+        lambda: allowed("", 0),
+        lambda: allowed("two\nlines", 0),
+        lambda: allowed("sum"),
+        lambda: allowed("sum", 0, times=0),
+    ],
+)
+def test_malformed_agreements_are_refused(make):
+    with pytest.raises(mpc.ConfigurationError, match="want"):
+        make()
+
+
+def test_a_plan_is_held_to_the_list_too():
+    def program(session):
+        session.reveal(session.share(X if session.rank == 0 else None, owner=0, shape=(6, 2)), name="rows")
+
+    assert mpc.plan(program, agreed=agreed(allowed("rows", 0, 1))).rounds == 2
+    with pytest.raises(mpc.RevealRefused):
+        mpc.plan(program, agreed=agreed())
+
+
+def test_without_a_list_everything_is_as_before():
+    def program(session):
+        return session.reveal(shared(session)), session.protocol.reveal(shared(session).protocol_share) is None
+
+    assert [result[1] for result in mpc.simulate(3, program)] == [False, False, True]
