@@ -25,7 +25,7 @@ from mpc.randomness import Stream, align, unobserved
 from mpc.revealing import Recipients
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError, Counts, DryParty, Party, Role
+from parties import ConfigurationError, Counts, DryParty, Limits, Party, Role
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -116,6 +116,8 @@ class Session:
         self.agreed, self.policy = agreed, Policy(agreed, party.size)
         facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program, agreed)
         agree_on_run(party, facts)
+        if agreed is not None:
+            party.limits = Limits(agreed.seconds, agreed.bytes, party.counts.bytes_sent + party.counts.overhead_bytes)
         self.journal = None if agreed is None or self.is_planner else journal(agreed, party)
         with ExitStack() as undo:
             if self.journal is not None:

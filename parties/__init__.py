@@ -16,6 +16,7 @@ from parties.errors import (
     RevealRefused,
     WireError,
 )
+from parties.limits import Limits
 from parties.party import Party, Role
 from parties.prg import Generator, derive, new_seed
 from parties.seeds import Seeds, exchange_seeds
@@ -32,6 +33,7 @@ __all__ = [
     "Generator",
     "JointfitError",
     "LimitError",
+    "Limits",
     "LogError",
     "Party",
     "PeerError",

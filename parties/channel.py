@@ -58,6 +58,10 @@ class Channel(ABC):
         self.size = size
         self.deadline = deadline
 
+    def shorten(self, deadline: float) -> None:
+        """Let receives wait no longer than this from now on, in seconds."""
+        self.deadline = deadline
+
     @abstractmethod
     def send(self, to: int, header: bytes, payload: memoryview) -> None:
         """Queue a frame for rank ``to``. ``payload`` is flat (format "B"), perhaps empty; see above on ownership."""

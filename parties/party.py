@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from parties.channel import Channel
+    from parties.limits import Limits
 
 __all__ = ["Party", "Role"]
 
@@ -57,6 +58,8 @@ class Party:
         counts: what this rank sent and received; see Counts.
         before_waiting: called before this rank waits for another or takes part in a round or the setup; a dealer then
             sends what it has gathered, which its peers ask for first.
+        limits: what the session may take, see Limits; None: anything. Every call that sends or receives checks it, and
+            raises LimitError.
 
     Raises:
         ConfigurationError: too few ranks, or a dealer that is not the last rank.
@@ -77,6 +80,7 @@ class Party:
     session: bytes
     counts: Counts
     before_waiting: Callable[[], None] | None = None
+    limits: Limits | None = None
 
     def __init__(self, channel: Channel, *, dealer: bool | int | None) -> None:
         self._place(channel.rank, channel.size, dealer)
@@ -290,6 +294,8 @@ class Party:
         link = self._link(to)
         if kind != FrameType.STREAM and self.before_waiting is not None:
             self.before_waiting()
+        if self.limits is not None:
+            self.limits.before_sending(view.nbytes)
         header = Header(kind, link.sent, view.nbytes, self.session, digest, label)
         self.channel.send(to, header.pack(), view)
         link.sent += 1
@@ -355,6 +361,8 @@ class Party:
         if self._over:
             raise self._ended(label)
         link = self._link(source)
+        if self.limits is not None:
+            self.limits.before_waiting(self.channel)
         try:
             header = Header.parse(self.channel.receive_header(source))
         except DeadlineError as error:
@@ -376,13 +384,18 @@ class Party:
         elif room.nbytes != size or room.readonly:
             raise ConfigurationError(f"room of {room.nbytes} bytes for rank {source}; want {size}, writable")
         if size:
+            if self.limits is not None:
+                self.limits.before_waiting(self.channel)
             try:
                 self.channel.receive_payload(source, room)
             except DeadlineError as error:
                 raise (error if error.relayed else self._late(source, label, size)) from error.__cause__
         return room
 
-    def _late(self, source: int, label: str, size: int | None) -> DeadlineError:
+    def _late(self, source: int, label: str, size: int | None) -> JointfitError:
+        over = None if self.limits is None else self.limits.over()
+        if over is not None:
+            return over
         bytes_ = "" if size is None else f" ({size} bytes)"
         return DeadlineError(
             f"rank {self.rank} waited more than {self.channel.deadline:g} s for rank {source}: '{label}'{bytes_}",

@@ -82,6 +82,12 @@ class TlsChannel(Channel):
         self._closed = False
         self._watcher = Watcher(rank, {peer: line.control for peer, line in lines.items()}, self._wake, patience)
 
+    def shorten(self, deadline: float) -> None:
+        """Set it on the connections too."""
+        super().shorten(deadline)
+        for connection in self._incoming.values():
+            connection.settimeout(deadline)
+
     def send(self, to: int, header: bytes, payload: memoryview) -> None:
         """Send at once what the connection takes; its own thread sends the rest."""
         self._watcher.check()

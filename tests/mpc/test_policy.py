@@ -1,6 +1,7 @@
 """The agreed list of reveals: what is not on it is refused on every rank, and no path leads around it."""
 
 import hashlib
+import time
 
 import pytest
 import torch
@@ -172,3 +173,18 @@ def test_without_a_list_everything_is_as_before():
         return session.reveal(shared(session)), session.protocol.reveal(shared(session).protocol_share) is None
 
     assert [result[1] for result in mpc.simulate(3, program)] == [False, False, True]
+
+
+def test_a_session_is_held_to_what_was_agreed():
+    def program(session):
+        x = session.share([1.0] * 1000 if session.rank == 0 else None, owner=0)
+        for _ in range(100):
+            x = x * x
+        session.settle([x])
+
+    policy = agreed(bytes=100_000)
+    with pytest.raises(parties.LimitError, match="more than the agreed 100000 bytes"):
+        mpc.simulate(3, program, agreed=policy)
+    policy = agreed(seconds=0.05)
+    with pytest.raises(parties.LimitError, match=r"longer than the agreed 0.05 s"):
+        mpc.simulate(3, lambda session: (time.sleep(0.1), program(session)), agreed=policy)
