@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from parties.frames import advance
+from parties.errors import DisagreementError
+from parties.frames import Header, advance
 
-__all__ = ["Flow", "Link", "difference"]
+__all__ = ["Flow", "Link", "difference", "disagreement"]
 
 
 class Flow:
@@ -72,3 +73,15 @@ def difference(values: dict[int, bytes]) -> tuple[str, int]:
     most = max(said.values(), key=len)
     odd = next(ranks[0] for ranks in said.values() if ranks is not most)
     return "; ".join(f"{_ranks(ranks)} said {_printable(what)}" for what, ranks in said.items()), odd
+
+
+def disagreement(rank: int, source: int, label: str, size: int | None, header: Header) -> DisagreementError:
+    """The error of a rank that got a header which does not fit its own step."""
+    what = ("a round", "a stream", "setup", "a credit")[header.type - 1]
+    mine = "any number of" if size is None else size
+    return DisagreementError(
+        f"ranks {rank} and {source} run different programs: rank {source} sent {header.length} bytes for "
+        f"'{header.label.decode()}' ({what}), rank {rank} wanted {mine} bytes for '{label}'; if these "
+        "agree, an earlier step, a public number or the sizes of the other direction differ",
+        rank=source,
+    )

@@ -12,7 +12,7 @@ from parties.channel import flat
 from parties.counts import Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
-from parties.links import Link, difference
+from parties.links import Link, difference, disagreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -164,7 +164,7 @@ class Party:
                 header = self._header(source, label, size)
                 want = FrameType.EXCHANGE
                 if header.type != want or header.digest != link.digest:
-                    raise self._disagreement(source, label, size, header)
+                    raise disagreement(self.rank, source, label, size, header)
                 if header.length != size:
                     raise WireError(f"{header.length} bytes from rank {source} for '{label}'; want {size}", rank=source)
                 room = into.get(source) if into is not None else None
@@ -323,7 +323,7 @@ class Party:
             header = self._header(source, label, size)
             digest = advance(link.digest_in, label, header.length, -1)
             if header.type != kind or header.digest != digest or size not in (None, header.length):
-                raise self._disagreement(source, label, size, header)
+                raise disagreement(self.rank, source, label, size, header)
             if header.length > limit:
                 raise WireError(
                     f"rank {source} announced {header.length} bytes for '{label}'; want at most {limit}", rank=source
@@ -343,7 +343,7 @@ class Party:
         while link.flow.ahead >= 2:
             header = self._any_header(to, label, None)
             if header.type != FrameType.CREDIT:
-                raise self._disagreement(to, f"credit for {label}", 0, header)
+                raise disagreement(self.rank, to, f"credit for {label}", 0, header)
             link.flow.ahead -= 1
         link.flow.ahead += link.flow.passes(size)
 
@@ -405,16 +405,6 @@ class Party:
 
     def _ended(self, label: str) -> JointfitError:
         return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")
-
-    def _disagreement(self, source: int, label: str, size: int | None, header: Header) -> DisagreementError:
-        what = ("a round", "a stream", "setup", "a credit")[header.type - 1]
-        mine = "any number of" if size is None else size
-        return DisagreementError(
-            f"ranks {self.rank} and {source} run different programs: rank {source} sent {header.length} bytes for "
-            f"'{header.label.decode()}' ({what}), rank {self.rank} wanted {mine} bytes for '{label}'; if these "
-            "agree, an earlier step, a public number or the sizes of the other direction differ",
-            rank=source,
-        )
 
     def _fail_on(self, error: JointfitError) -> None:
         """End the session on an error that other ranks have to hear of."""

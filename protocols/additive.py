@@ -85,7 +85,7 @@ class Additive(Steps, Protocol):
         if source is None and self._seeds is not None:
             source = Messages(party, self._seeds)
         self.correlations = Correlations(party, source, self.memory)
-        self.transcript = Transcript(party.session)
+        self.transcript = Transcript(party.session, self.memory)
         self.scheduler = Scheduler(self._exchange)
         if party.role is Role.DEALER:
             # The last party may be waiting for correlations while the dealer waits for the last party.
@@ -95,8 +95,7 @@ class Additive(Steps, Protocol):
         self.correlations.flush()
         open_all(self.party, self.memory, openings, self.correlations.program)
         if not self.virtual:
-            values = [self.memory.to_host(cast(Tensor, opening.value)) for opening in openings]
-            self.transcript.add(self.correlations.program, values)
+            self.transcript.add(self.correlations.program, [cast(Tensor, opening.value) for opening in openings])
         if self._observe is not None:
             for opening in openings:
                 self._observe(self.memory.to_host(to_bytes(cast(Tensor, opening.value), opening.width)))

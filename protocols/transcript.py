@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from parties import DisagreementError, Party
+from protocols.memory import Memory
 from protocols.ring import as_bytes
 
 SIZE = 32
@@ -20,15 +22,22 @@ SIZE = 32
 
 
 class Transcript:
-    """SHA-256 over labels, shapes and opened values, in order. Starts from the id of the session."""
+    """SHA-256 over labels, shapes and opened values, in order. Starts from the id of the session.
 
-    def __init__(self, session: bytes) -> None:
+    ``memory``: where the values lie; from a device they cross to the host in one copy.
+    """
+
+    def __init__(self, session: bytes, memory: Memory) -> None:
+        self._memory = memory
         self._hash = hashlib.sha256(b"jointfit transcript 1\0" + session)
 
     def add(self, label: str, values: Sequence[Tensor]) -> None:
-        """Take in opened values: host tensors, in the order in which all parties have them. Cost: 0.7 s a gigabyte."""
+        """Take in opened values, in the order in which all parties have them. Cost: 0.7 s a gigabyte."""
         shapes = [(tuple(value.shape), value.dtype.itemsize) for value in values]
         self._hash.update(f"{label}\0{shapes}\0".encode())
+        if values and not values[0].is_cpu:
+            octets = [value.contiguous().reshape(-1).view(torch.uint8) for value in values]
+            values = [self._memory.to_host(torch.cat(octets))]
         for value in values:
             self._hash.update(as_bytes(value.contiguous()))
 

@@ -148,7 +148,7 @@ def test_an_input_is_opened_by_its_owner_alone():
     off = (zero >> 20) - ((data.t() @ data) >> 20)
     assert set(off.unique().tolist()) <= {0, 1}
     assert torch.equal(zero, first)
-    reveal, rescale = 800, 800
+    reveal, rescale = 800 + 32, 800
     assert sent == more == 8 * 3000 + reveal + rescale
     assert other[1]
     assert not other[0].any()
@@ -338,7 +338,7 @@ def test_a_factor_takes_part_in_a_pending_rescaling(factor, bits):
         x = p.share(y if party.rank == 0 else None, y.shape, 40, 0)
         out = p.scale(x, torch.tensor(factor), bits)
         p.settle(out)
-        return p.reveal(out), out.bits, party.counts.total("online").bytes_sent - 8 * n
+        return p.reveal(out), out.bits, party.counts.total("online").bytes_sent - 8 * n - 32
 
     got, label, sent = simulate(3, program)[0]
     if label == 20:

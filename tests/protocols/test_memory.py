@@ -128,7 +128,8 @@ def test_products_on_the_device(device, monkeypatch):
 
 
 def test_messages_cross_once_in_each_direction(device):
-    """One copy to the host, and one from every peer, whatever the number of openings in the round."""
+    """Two copies to the host, the message and the opened values for the transcript, and one from every peer, whatever
+    the number of openings in the round."""
 
     def program(party):
         p = Additive(party, device=device)
@@ -141,8 +142,8 @@ def test_messages_cross_once_in_each_direction(device):
         return across.count("out"), across.count("in")
 
     counts = simulate(4, program)
-    assert counts[0] == counts[1] == (1, 2)
-    assert counts[2] == (1, 2 + 2 * 8)  # and what the dealer sends: two words for every rescaling
+    assert counts[0] == counts[1] == (2, 2)
+    assert counts[2] == (2, 2 + 2 * 8)  # and what the dealer sends: two words for every rescaling
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 
 from parties import DisagreementError, Role, simulate
 from protocols import Additive
+from protocols.memory import Memory
 from protocols.transcript import SIZE, Transcript
 
 X = torch.arange(1, 9) << 20
@@ -176,7 +177,7 @@ def test_honest_parties_have_one_transcript_that_nothing_else_has():
 
 def test_labels_and_shapes_are_in_it():
     def digest(label, *values):
-        transcript = Transcript(bytes(16))
+        transcript = Transcript(bytes(16), Memory())
         transcript.add(label, values)
         return transcript.digest()
 
