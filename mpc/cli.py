@@ -65,7 +65,8 @@ def _run(command: Sequence[str], options: argparse.Namespace) -> int:
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
         dealer, environ = False, {FILES: str(options.correlations.resolve())}
     prefix = not options.no_prefix
-    return run_local(command, options.ranks, options.base_port, dealer=dealer, prefix=prefix, environ=environ)
+    roles = {"dealer": dealer, "clients": options.clients}
+    return run_local(command, options.ranks, options.base_port, **roles, prefix=prefix, environ=environ)
 
 
 def _deal(command: Sequence[str], options: argparse.Namespace) -> int:
@@ -108,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--base-port", type=int, metavar="P", help="rank r listens on port P + r (default: free ports)")
     run.add_argument("--no-dealer", action="store_true", help="all ranks compute, for protocols without a dealer")
+    run.add_argument("--clients", type=int, default=0, metavar="C", help="how many ranks, of n, do not compute (0)")
     run.add_argument("--no-prefix", action="store_true", help="do not begin lines of output with the rank")
     for command in (run, deal):
         command.add_argument("-n", "--ranks", type=int, default=3, metavar="N", help="ranks, the dealer included (3)")
