@@ -13,8 +13,9 @@ from parties.errors import (
     PeerLost,
     WireError,
 )
-from parties.party import Party, Role
+from parties.party import Party
 from parties.prg import Generator, derive, new_seed
+from parties.ranks import Role
 from parties.seeds import Seeds, exchange_seeds
 from parties.threads import simulate
 

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Self
 from parties.credentials import local_credentials
 from parties.errors import ConfigurationError
 from parties.mesh import listen
-from parties.party import check_size
+from parties.ranks import check_size
 
 if TYPE_CHECKING:
     import socket

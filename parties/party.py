@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from parties.counts import Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
 from parties.links import Link, difference
+from parties.ranks import Role, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,36 +23,10 @@ if TYPE_CHECKING:
 
     from parties.channel import Channel
 
-__all__ = ["Party", "Role", "check_size"]
+__all__ = ["Party"]
 
 _LIMIT = 1 << 30
 _LONGEST_VALUE = 1 << 12
-
-
-class Role(Enum):
-    """What a rank does.
-
-    A computing party holds shares and computes on them. A client owns data or receives results; it holds no shares. The
-    dealer gives correlated randomness, and holds no data.
-    """
-
-    COMPUTING = "computing"
-    CLIENT = "client"
-    DEALER = "dealer"
-
-
-def check_size(size: int, *, dealer: bool, clients: int) -> None:
-    """Raise ConfigurationError if so many ranks are too few for a dealer, clients, and two computing parties.
-
-    Without a dealer and clients one rank is enough.
-    """
-    if clients < 0:
-        raise ConfigurationError(f"clients: got {clients}, want 0 or more")
-    least = 2 + clients + dealer if dealer or clients else 1
-    if size < least:
-        beside = [f"{clients} client{'s' * (clients > 1)}"] * bool(clients) + ["a dealer"] * dealer
-        roles = ": " + " and ".join(["two computing parties", *beside]).replace(" and ", ", ", len(beside) - 1)
-        raise ConfigurationError(f"too few ranks: got {size}, want at least {least}{roles if beside else ''}")
 
 
 class Party:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from parties.channel import DEADLINE
 from parties.errors import ConfigurationError, JointfitError
 from parties.frames import Failure
-from parties.party import Party, check_size
+from parties.party import Party
+from parties.ranks import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

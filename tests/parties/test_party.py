@@ -18,7 +18,8 @@ from parties.errors import (
     WireError,
 )
 from parties.frames import FrameType, Header, advance
-from parties.party import Party, Role
+from parties.party import Party
+from parties.ranks import Role
 from parties.threads import ThreadChannel, _Hub, simulate
 
 
