@@ -76,8 +76,8 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
 def reveal_module(session: Session, module: Module, to: Recipients = None) -> Module | None:
     """Open the weights of a shared module to some ranks.
 
-    Returns a plain copy of the module on the ranks in ``to`` (None: all computing ranks), None elsewhere. The shared
-    module stays as it is, and gradients are not copied. Raises as `Session.reveal` does.
+    Returns a plain copy of the module on the ranks in ``to``, clients too (None: all computing ranks), None elsewhere.
+    The shared module stays as it is, and gradients are not copied. Raises as `Session.reveal` does.
 
     Reveals every parameter and buffer to the ranks in ``to``. Cost: two rounds.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from parties.credentials import Credentials
     from parties.mesh import Address
 
-__all__ = ["connect", "parse_address"]
+__all__ = ["clients_of", "connect", "parse_address"]
 
 _MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS")
 _HOW = (
@@ -65,7 +65,7 @@ def connect(
     if dealer is None:
         dealer = _dealer(environ)
     if clients is None:
-        clients = _clients(environ)
+        clients = clients_of(environ)
     wait = _deadline(environ) if deadline is None else deadline
     given = [value is not None for value in (rank, addresses, credentials)]
     if any(given) and not all(given):
@@ -135,7 +135,8 @@ def _dealer(environ: Mapping[str, str]) -> bool:
     return said == "last"
 
 
-def _clients(environ: Mapping[str, str]) -> int:
+def clients_of(environ: Mapping[str, str]) -> int:
+    """How many clients JOINTFIT_CLIENTS says there are; none if it is not set."""
     said = environ.get("JOINTFIT_CLIENTS", "0")
     if not (said.isascii() and said.isdigit()):
         raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r}; want the number of clients")

@@ -149,7 +149,7 @@ class Estimator(abc.ABC):
 
     @abc.abstractmethod
     def score(self, x: Tensor, y: Tensor) -> float | None:
-        """How good the predictions are: one number, opened to all computing ranks; None on the dealer."""
+        """How good the predictions are: one number, opened to all computing ranks; None elsewhere."""
 
     def reveal(self, session: Session, to: Recipients = None) -> nn.Module | None:
         """The trained model as a plain module on the ranks in ``to``. Reveals its weights to them."""
@@ -172,7 +172,7 @@ class Regressor(Estimator):
         return self.decision(x)
 
     def score(self, x: Tensor, y: Tensor) -> float | None:
-        """R², opened to all computing ranks; None on the dealer. Reveals residual and total sum of squares per row."""
+        """R², opened to all computing ranks; None elsewhere. Reveals residual and total sum of squares per row."""
         y = self._checked(x, y)
         output = self.predict(x)
         residual = ((output - y) * (output - y)).mean()

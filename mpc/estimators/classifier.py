@@ -46,7 +46,7 @@ class Classifier(Estimator):
         return output.argmax(dim=1)
 
     def score(self, x: Tensor, y: Tensor) -> float | None:
-        """Accuracy, opened to all computing ranks; None on the dealer. Reveals this one number."""
+        """Accuracy, opened to all computing ranks; None elsewhere. Reveals this one number."""
         y = self._checked(x, y)
         output = self.decision(x)
         if y.shape[1] == 1:
