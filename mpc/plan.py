@@ -18,8 +18,8 @@ from parties.ranks import check_size
 class Plan:
     """What a program will send: bytes of the busiest computing party online, rounds, and the dealer's bytes.
 
-    ``client_bytes`` are those of the busiest client online, for its inputs. ``counts`` has the figures of rank 0 by label.
-    Frame headers, and the setup of the session, are left out.
+    ``client_bytes`` are those of the busiest client online, for its inputs. ``counts`` has the figures of rank 0 by
+    label. Frame headers, and the setup of the session, are left out.
     """
 
     bytes: int

@@ -60,9 +60,13 @@ class DryParty(Party):
         return {}
 
     def round(self, sent: Mapping[int, Mapping[int, int]], label: str) -> None:
-        """Count one round among computing parties and clients: how many bytes each sends to each other one."""
+        """Count one round among computing parties and clients: how many bytes each sends to each other one.
+
+        A rank that takes part sends or receives something, no bytes at least.
+        """
         mine = {source: to[self.rank] for source, to in sent.items() if self.rank in to}
-        self.exchange(sent.get(self.rank, {}), mine, label)
+        if self.rank in sent or mine:
+            self.exchange(sent.get(self.rank, {}), mine, label)
         for rank, to in sent.items():
             self.sent[rank] += sum(to.values())
 
