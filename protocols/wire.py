@@ -5,7 +5,7 @@ Words travel little-endian, cut to the bytes that the opening needs; bits travel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -67,6 +67,21 @@ def _label(openings: Sequence[Opening]) -> str:
     return f"open {len(openings)}"
 
 
+def _open_beside(
+    party: Party, memory: Memory, openings: Sequence[Opening], sizes: Mapping[int, int], context: str
+) -> None:
+    """Open everything as a rank that computes on shapes: a planner counts, a client sends what it is the sender of."""
+    computing = range(party.computing)
+    if isinstance(party, DryParty) and party.role is not Role.DEALER:
+        party.round({rank: {to: sizes[rank] for to in computing if to != rank} for rank in sizes}, _label(openings))
+    elif party.rank in sizes:
+        mine = torch.cat([to_bytes(one.part, one.width) for one in openings if one.sender == party.rank])
+        message = dict.fromkeys(computing, as_bytes(memory.to_host(mine)))
+        party.exchange(message, {}, _label(openings), context=context)
+    for opening in openings:
+        opening.value = outline(opening.part.shape, opening.part.dtype)
+
+
 def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context: str = "") -> None:
     """Open everything in one round and set the values; on clients, dealer and planner values are meta.
 
@@ -83,14 +98,7 @@ def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context:
     # Words of eight bytes go first, so that they are aligned where they arrive.
     order = [opening for opening in openings if opening.width == 8] + [o for o in openings if o.width != 8]
     if isinstance(party, DryParty) or party.role is not Role.COMPUTING:
-        if isinstance(party, DryParty) and party.role is not Role.DEALER:
-            party.round({r: {to: sizes[r] for to in computing if to != r} for r in sizes}, _label(openings))
-        elif party.rank in sizes:
-            own = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender == party.rank])
-            message = dict.fromkeys(computing, as_bytes(memory.to_host(own)))
-            party.exchange(message, {}, _label(openings), context=context)
-        for opening in openings:
-            opening.value = outline(opening.part.shape, opening.part.dtype)
+        _open_beside(party, memory, order, sizes, context)
         return
     mine = [opening for opening in openings if opening.sender in {None, party.rank}]
     given = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])
@@ -111,8 +119,9 @@ def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context:
         else:
             heard = torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING
         octets, place = memory.from_host(heard), 0
+        senders = {None, peer} if peer in computing else {peer}
         for opening in order:
-            if opening.sender not in {None, peer}:
+            if opening.sender not in senders:
                 continue
             end = place + opening.bytes
             theirs = from_bytes(octets[place:end], opening.part.shape, opening.width)

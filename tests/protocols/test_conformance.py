@@ -34,7 +34,10 @@ def test_shares_are_uniform(parties, value):
     testing.check_uniform_shares(Additive, parties, value)
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+CLIENT_CASES = ("add", "multiply", "gram matrix", "convolution", "rescale", "both", "zero", "choose", "maximum", "exp")
+
+
+@pytest.mark.parametrize("name", CLIENT_CASES)
 def test_inputs_of_clients(name):
     testing.check_clients(Additive, COSTS, (2,), [BY_NAME[name]])
 
