@@ -12,6 +12,7 @@ from mpc.offline import FILES, OUT, RANKS
 from mpc.version import __version__
 from parties import ConfigurationError
 from parties.launch import run_alone, run_local
+from parties.ranks import check_size
 from protocols.correlations.store import deal_file
 
 _RUN = """\
@@ -65,16 +66,16 @@ def _run(command: Sequence[str], options: argparse.Namespace) -> int:
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
         dealer, environ = False, {FILES: str(options.correlations.resolve())}
     prefix = not options.no_prefix
-    return run_local(command, options.ranks, options.base_port, dealer=dealer, prefix=prefix, environ=environ)
+    roles = {"dealer": dealer, "clients": options.clients}
+    return run_local(command, options.ranks, options.base_port, **roles, prefix=prefix, environ=environ)
 
 
 def _deal(command: Sequence[str], options: argparse.Namespace) -> int:
     paths = [deal_file(options.out, rank) for rank in range(options.ranks - 1)]
-    if options.ranks < 3:
-        raise ConfigurationError(f"too few ranks: got {options.ranks}, want at least 3: two parties and a dealer")
+    check_size(options.ranks, dealer=True, clients=options.clients)
     if any(os.path.lexists(path) for path in paths):
         raise ConfigurationError(f"{options.out} holds files of an earlier deal; want another folder")
-    environ = {OUT: str(options.out.resolve()), RANKS: str(options.ranks)}
+    environ = {OUT: str(options.out.resolve()), RANKS: str(options.ranks), "JOINTFIT_CLIENTS": str(options.clients)}
     code = run_alone(command, options.ranks, environ, "jointfit deal")
     if all(path.exists() for path in paths):
         for rank, path in enumerate(paths):
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--no-prefix", action="store_true", help="do not begin lines of output with the rank")
     for command in (run, deal):
         command.add_argument("-n", "--ranks", type=int, default=3, metavar="N", help="ranks, the dealer included (3)")
+        command.add_argument("--clients", type=int, default=0, metavar="C", help="how many of these are clients (0)")
         command.add_argument("-m", dest="module", action="store_true", help="the program is a module, as in python -m")
         command.add_argument("program", nargs=argparse.REMAINDER, metavar="program [options]", help="what to run")
     return parser

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from mpc.offline import Place
+from mpc.offline import Place, dealing_party
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
-from parties import DryParty
 from protocols.correlations.store import deal_file
 
 
@@ -20,6 +19,7 @@ def deal(
     folder: str | Path,
     ranks: int = 3,
     *,
+    clients: int = 0,
     protocol: str = "additive",
     bits: int = 20,
     **options: Any,
@@ -29,8 +29,9 @@ def deal(
     Arguments:
         program: what the parties will run, with the same public arguments. It sees the dealer's rank, the last one.
             Inputs of other ranks are not here, so `Session.share` needs their shape, as in `mpc.plan`.
-        folder: gets one file for each computing party; must not hold files of an earlier deal.
-        ranks: number of ranks, the dealer included.
+        folder: gets one file for each computing party and each client; must not hold files of an earlier deal.
+        ranks: number of ranks, clients and the dealer included.
+        clients: how many of them are clients.
 
     Returns the files, in order of rank, each readable by this user only. They are complete once the program has ended
     well; otherwise there are none.
@@ -40,7 +41,7 @@ def deal(
     Security: whoever has all files can unmask every opening of the run; see protocols/correlations/store.py. Cost:
     memory for the largest message of corrections; on disk what `mpc.plan` gives as ``offline``.
     """
-    party = DryParty(ranks - 1, rank=ranks - 1)
+    party = dealing_party(ranks, clients)
     with (
         OwnStream(torch.get_rng_state()),
         session(protocol, bits, party, correlations=Place(out=Path(folder)), **options) as one,

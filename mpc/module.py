@@ -76,9 +76,9 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
 def reveal_module(session: Session, module: Module, to: Recipients = None, name: str | None = "model") -> Module | None:
     """Open the weights of a shared module to some ranks.
 
-    Returns a plain copy of the module on the ranks in ``to`` (None: all computing ranks), None elsewhere. The shared
-    module stays as it is, and gradients are not copied. ``name`` is what the agreed list calls it, with the shape
-    (number of weights,). Raises as `Session.reveal` does.
+    Returns a plain copy of the module on the ranks in ``to``, clients too (None: all computing ranks), None elsewhere.
+    The shared module stays as it is, and gradients are not copied. ``name`` is what the agreed list calls it, with the
+    shape (number of weights,). Raises as `Session.reveal` does.
 
     Reveals every parameter and buffer to the ranks in ``to``. Cost: two rounds.
     """

@@ -15,7 +15,8 @@ from torch import Tensor
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.memory import keep_freed_memory
 from parties import ConfigurationError, DryParty, Party
-from parties.roles import connect
+from parties.ranks import check_size
+from parties.roles import clients_of, connect
 from protocols.correlations.source import Source
 from protocols.correlations.store import Dealt, Writer, deal_file
 
@@ -26,7 +27,7 @@ OUT = "JOINTFIT_DEAL"
 """Names the folder that `jointfit deal` has its process write to."""
 
 RANKS = "JOINTFIT_DEAL_RANKS"
-"""The number of ranks of that deal, the dealer included."""
+"""The number of ranks of that deal, clients and the dealer included."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,18 @@ def start(protocol: str, place: Place) -> tuple[Party, Place]:
     out, files = os.environ.get(OUT), os.environ.get(FILES)
     if out is not None:
         ranks = os.environ.get(RANKS, "")
-        if not ranks.isdigit() or int(ranks) < 3:
+        if not ranks.isdigit():
             raise ConfigurationError(f"{RANKS} is {ranks!r}; want at least 3: two computing parties and a dealer")
-        return DryParty(int(ranks) - 1, rank=int(ranks) - 1), Place(out=Path(out))
+        return dealing_party(int(ranks), clients_of(os.environ)), Place(out=Path(out))
     if files is not None and place.files is None:
         place = Place(files=Path(files))
     return connect(dealer=None if place.files is None else False), place
+
+
+def dealing_party(ranks: int, clients: int) -> DryParty:
+    """The dealer's rank, the last of so many, without peers. Raises ConfigurationError if there are too few."""
+    check_size(ranks, dealer=True, clients=clients)
+    return DryParty(ranks - 1 - clients, clients=clients, rank=ranks - 1)
 
 
 def source(place: Place, party: Party, facts: Mapping[str, str]) -> Source | None:
@@ -59,7 +66,7 @@ def source(place: Place, party: Party, facts: Mapping[str, str]) -> Source | Non
         return take(party, place.files, facts)
     if place.out is not None:
         state = base64.b64encode(torch.get_rng_state().numpy().tobytes()).decode()
-        return Writer(place.out, party.computing, {**facts, "generator": state})
+        return Writer(place.out, party.computing, {**facts, "generator": state}, len(party.clients))
     return None
 
 
@@ -81,7 +88,7 @@ def take(party: Party, files: Path, facts: Mapping[str, str]) -> Dealt:
 
     Raises, on every rank alike and before any file is marked:
         ConfigurationError: a file is missing, used, in use, damaged, open to other users, or of another rank, number of
-            parties, version, protocol, program or other parameters; says which rank's, and why.
+            parties or clients, version, protocol, program or other parameters; says which rank's, and why.
         DisagreementError: the files are of different deals.
 
     Cost: two rounds of announcements.
@@ -125,7 +132,8 @@ def _used(dealt: Dealt | None) -> str | None:
 def _check(dealt: Dealt, party: Party, facts: Mapping[str, str]) -> None:
     if party.dealer is not None:
         raise ConfigurationError("got files of correlations and a dealer; want one of them: connect(dealer=False)")
-    want: dict[str, Any] = {"rank": party.rank, "parties": party.computing, **facts}
+    size = {"parties": party.computing, "clients": len(party.clients)}
+    want: dict[str, Any] = {"rank": party.rank, **size, **facts}
     for name, value in want.items():
         got = dealt.facts.get(name)
         if got != value:

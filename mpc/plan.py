@@ -11,33 +11,44 @@ import torch
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
 from parties import Counts, DryParty
+from parties.ranks import check_size
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a program will send: bytes of the busiest computing party online, rounds, and the dealer's bytes.
 
-    ``counts`` has the figures of rank 0 by label. Frame headers, and the setup of the session, are left out.
+    ``client_bytes`` are those of the busiest client online, for its inputs. ``counts`` has the figures of rank 0 by
+    label. Frame headers, and the setup of the session, are left out.
     """
 
     bytes: int
     rounds: int
     offline: int
     counts: Counts
+    client_bytes: int = 0
 
 
 def plan(
-    program: Callable[[Session], Any], ranks: int = 3, *, protocol: str = "additive", bits: int = 20, **options: Any
+    program: Callable[[Session], Any],
+    ranks: int = 3,
+    *,
+    clients: int = 0,
+    protocol: str = "additive",
+    bits: int = 20,
+    **options: Any,
 ) -> Plan:
     """Run ``program(session)`` in the role of the planner: the same code as on a party, on shapes alone.
 
-    The program sees rank 0, and `Session.reveal` returns None, as on the dealer. Inputs of other ranks are not here,
-    so `Session.share` needs their shape: ``session.share(None, owner=1, shape=(500, 30))``.
+    ``clients`` of the ranks are clients. The program sees rank 0, and `Session.reveal` returns None, as on the dealer.
+    Inputs of other ranks are not here, so `Session.share` needs their shape: ``session.share(None, owner=1, shape=(500,
+    30))``.
 
     Raises ConfigurationError where a shape is missing. Sends nothing, and needs no data. The counts equal those of a
     real run of the same program, byte for byte.
     """
-    party = DryParty(ranks - 1)
+    check_size(ranks, dealer=True, clients=clients)
+    party = DryParty(ranks - 1 - clients, clients=clients)
     state = torch.get_rng_state()
     with (
         OwnStream(state),
@@ -45,4 +56,6 @@ def plan(
     ):
         program(one)
         online = party.counts.total("online")
-        return Plan(max(party.sent), online.rounds, one.protocol.offline_bytes, party.counts)
+        computing, others = party.sent[: party.computing], party.sent[party.computing :]
+        offline = one.protocol.offline_bytes
+        return Plan(max(computing), online.rounds, offline, party.counts, max(others, default=0))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mpc.session import Session
 
 Recipients = int | Sequence[int] | None
-"""Who learns a result: a rank, some, or (None) all computing ranks."""
+"""Who learns a result: a rank, some, clients too, or (None) all computing ranks."""
 
 
 def reveal(session: Session, tensor: Tensor, to: Recipients, name: str | None) -> Tensor | None:

@@ -24,7 +24,7 @@ from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.module import check_plain, named_values, replace, structure
 from mpc.number import LASTING
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError, DisagreementError
+from parties import ConfigurationError, DisagreementError, Role
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -47,8 +47,8 @@ def save_module(
 ) -> Path | None:
     """Save this rank's shares of a module, and of the state of its optimiser, into ``folder``.
 
-    Returns the file written (readable by its owner only), None on the dealer, which writes nothing. An older save in
-    the folder is replaced. Raises ConfigurationError on every rank alike if a rank cannot write.
+    Returns the file written (readable by its owner only), None on clients and the dealer, which write nothing. An older
+    save in the folder is replaced. Raises ConfigurationError on every rank alike if a rank cannot write.
 
     Reveals nothing. Cost: two rounds of announcements.
     """
@@ -67,7 +67,7 @@ def save_module(
     manifest["id"] = str(records[0].get("id"))
     path = None
     outcome: dict[str, Any] = {"error": None}
-    if not session.is_dealer:
+    if session.role is Role.COMPUTING:
         manifest["rank"] = session.rank
         manifest["content"] = _content(tensors, manifest)
         path = share_file(folder, session.rank)
@@ -84,7 +84,7 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
 
     Arguments:
         module: plain, on every rank; it is shared in place, as `share_module` does.
-        folder: where this rank's file lies; ignored on the dealer.
+        folder: where this rank's file lies; ignored on clients and the dealer.
         optimizer: made on ``module.parameters()`` before this call; gets the saved settings and state.
 
     Raises, on every rank alike and before anything is changed:
@@ -92,7 +92,7 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
             protocol or precision; it holds no optimiser or another one, or does not fit the module.
         DisagreementError: the files come from different saves, or the architectures differ.
 
-    Reveals nothing. Cost: one round of announcements; rank 0 sends the manifest to the dealer.
+    Reveals nothing. Cost: one round of announcements; rank 0 sends the manifest to the others.
     """
     label = session.step("load_module")
     if session.is_planner and session.is_dealer:
@@ -103,7 +103,7 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
     try:
         check_plain(list(named_values(module)))
         record["structure"] = structure(module)
-        if not session.is_dealer:
+        if session.role is Role.COMPUTING:
             manifest, parts = _read(share_file(folder, session.rank), session)
             _fit(manifest, module, optimizer)
             record["id"] = manifest.pop("id")

@@ -88,7 +88,7 @@ class Session:
     Attributes:
         party, protocol, encoding: the layers below.
         stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
-        rank, size, computing, role, is_dealer: who this rank is and how many there are.
+        rank, size, computing, clients, role, is_client, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
         device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
         agreed, policy, journal: what all ranks agreed on, None without; the list of reveals as far as it is used up;
@@ -139,7 +139,7 @@ class Session:
 
     @property
     def size(self) -> int:
-        """Number of ranks, the dealer included."""
+        """Number of ranks, clients and the dealer included."""
         return self.party.size
 
     @property
@@ -149,8 +149,18 @@ class Session:
 
     @property
     def role(self) -> Role:
-        """Role.COMPUTING or Role.DEALER."""
+        """Role.COMPUTING, Role.CLIENT or Role.DEALER."""
         return self.party.role
+
+    @property
+    def clients(self) -> range:
+        """Ranks of the clients, after the computing ones."""
+        return self.party.clients
+
+    @property
+    def is_client(self) -> bool:
+        """Whether this rank is a client, which may own data or receive results, and does not compute."""
+        return self.party.role is Role.CLIENT
 
     @property
     def is_dealer(self) -> bool:
@@ -201,7 +211,7 @@ class Session:
 
         Arguments:
             data: a tensor, an array, a data frame or nested lists, of real numbers, integers or truth values.
-            owner: a computing rank.
+            owner: a computing rank, or a client's.
             dtype: convert to this type first.
             shape: what the data must look like; other shapes are refused. A planner needs it for data it has not.
 
@@ -209,8 +219,8 @@ class Session:
             The shared tensor, of the owner's shape and type, on every rank. Truth values become shared bits.
 
         Raises, on every rank alike and before any data moves:
-            ConfigurationError: an owner that is no computing rank or passed nothing; another rank that passed data;
-                data of an unknown kind, with NaN or infinity, or out of range.
+            ConfigurationError: an owner that is the dealer or no rank, or passed nothing; another rank that passed
+                data; data of an unknown kind, with NaN or infinity, or out of range.
             DisagreementError: the ranks name different owners.
 
         Reveals shape and type to all ranks. Cost: two rounds.
@@ -240,7 +250,7 @@ class Session:
     # Out ------------------------------------------------------------------------------------------------------------
 
     def reveal(self, tensor: Tensor, to: Recipients = None, name: str | None = None) -> Tensor | None:
-        """Open a shared tensor to some computing ranks: one, a list, or (None) all of them.
+        """Open a shared tensor to computing ranks or clients: one, a list, or (None) all computing ranks.
 
         Arguments:
             name: what the list of reveals that was agreed on calls it; needed where there is one.
@@ -250,7 +260,7 @@ class Session:
             Public tensors come back as they are.
 
         Raises:
-            ConfigurationError: a recipient that is no computing rank.
+            ConfigurationError: a recipient that is the dealer or no rank.
             RevealRefused: there is an agreed list, and no line of it allows this name, these ranks and this shape once
                 more. Every rank raises it, and the session can go on.
             DisagreementError: the computing ranks name different recipients, names or shapes, or hold different
@@ -324,15 +334,16 @@ class Session:
 
     def same(self, label: str) -> None:
         """Compare among the computing ranks that they are at the same step. Cost: one empty round."""
-        if not self.is_dealer:
+        if self.role is Role.COMPUTING:
             peers = self.party.peers
             self.party.exchange(dict.fromkeys(peers, b""), dict.fromkeys(peers, 0), label, phase="setup")
 
     def check_rank(self, label: str, what: str, rank: Any) -> None:
-        """Raise ConfigurationError unless ``rank`` is a computing rank."""
-        if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank < self.computing:
+        """Raise ConfigurationError unless ``rank`` is a computing rank or a client's."""
+        if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank < self.clients.stop:
             dealer = "; that is the dealer, which holds no data" if rank == self.party.dealer else ""
-            want = f"a computing rank, 0 … {self.computing - 1}"
+            beside = f", or a client, {self.clients.start} … {self.clients.stop - 1}" if self.clients else ""
+            want = f"a computing rank, 0 … {self.computing - 1}{beside}"
             raise ConfigurationError(f"{label}: {what} {rank!r}; want {want}{dealer}")
 
     def summary(self) -> str:

@@ -21,11 +21,13 @@ def simulate(
     protocol: str = "additive",
     bits: int = 20,
     dealer: bool = True,
+    clients: int = 0,
     deadline: float = 60.0,
     **options: Any,
 ) -> list[Result]:
     """Run ``program(session)`` on n ranks that are threads of this process; the last one is the dealer.
 
+    n counts all ranks; the last ``clients`` before the dealer are clients.
     Returns what the program returned, in order of rank. Raises what it raised first, with a note that names the rank.
     Every thread's random numbers start from the present state of torch's generator: seed before, not inside.
 
@@ -41,4 +43,4 @@ def simulate(
         ):
             return program(one)
 
-    return parties.simulate(n, run, dealer=dealer, deadline=deadline)
+    return parties.simulate(n, run, dealer=dealer, clients=clients, deadline=deadline)

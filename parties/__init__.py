@@ -17,8 +17,9 @@ from parties.errors import (
     WireError,
 )
 from parties.limits import Limits
-from parties.party import Party, Role
+from parties.party import Party
 from parties.prg import Generator, derive, new_seed
+from parties.ranks import Role
 from parties.seeds import Seeds, exchange_seeds
 from parties.threads import simulate
 

@@ -23,21 +23,22 @@ class DryParty(Party):
     Arguments:
         computing: number of computing parties, at least 1.
         dealer: whether there is a dealer beside them.
-        rank: whose account is kept; ``computing`` gives the dealer's.
+        clients: how many clients there are beside them.
+        rank: whose account is kept; the computing parties come first, then the clients, then the dealer.
 
     Wherever a Party takes bytes to send, a DryParty takes an int too: their number. What it receives is empty.
-    ``sent`` counts the bytes that each computing party sends in the rounds counted by `round`.
+    ``sent`` counts the bytes that each computing party, then each client, sends in the rounds counted by `round`.
     """
 
-    def __init__(self, computing: int, *, dealer: bool = True, rank: int = 0) -> None:
-        size = computing + bool(dealer)
+    def __init__(self, computing: int, *, dealer: bool = True, clients: int = 0, rank: int = 0) -> None:
+        size = computing + clients + bool(dealer)
         if computing < 1 or not 0 <= rank < size:
             raise ConfigurationError(
                 f"rank {rank}, {computing} computing parties; want at least 1, and one of their ranks"
             )
-        self._place(rank, size, dealer)
+        self._place(rank, size, dealer, clients)
         self.session = bytes(16)
-        self.sent = [0] * computing
+        self.sent = [0] * (computing + clients)
         self._over = ""
 
     def exchange(
@@ -59,9 +60,13 @@ class DryParty(Party):
         return {}
 
     def round(self, sent: Mapping[int, Mapping[int, int]], label: str) -> None:
-        """Count one round among all computing parties: how many bytes each sends to each other one."""
+        """Count one round among computing parties and clients: how many bytes each sends to each other one.
+
+        A rank that takes part sends or receives something, no bytes at least.
+        """
         mine = {source: to[self.rank] for source, to in sent.items() if self.rank in to}
-        self.exchange(sent.get(self.rank, {}), mine, label)
+        if self.rank in sent or mine:
+            self.exchange(sent.get(self.rank, {}), mine, label)
         for rank, to in sent.items():
             self.sent[rank] += sum(to.values())
 

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Self
 from parties.credentials import local_credentials
 from parties.errors import ConfigurationError
 from parties.mesh import listen
+from parties.ranks import check_size
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +36,7 @@ def run_local(
     base_port: int | None = None,
     *,
     dealer: bool = True,
+    clients: int = 0,
     prefix: bool = True,
     route: Callable[[int, int, Address], Address] | None = None,
     environ: Mapping[str, str] | None = None,
@@ -43,9 +45,10 @@ def run_local(
 
     Arguments:
         command: program and arguments; not passed through a shell.
-        ranks: how many processes, the dealer included.
+        ranks: how many processes, clients and the dealer included.
         base_port: rank r listens on base_port + r; None takes free ports.
         dealer: whether the last rank is a dealer.
+        clients: how many ranks, after the computing ones, are clients.
         prefix: whether lines of output begin with the rank, as in ``[0] …``.
         route: called as route(r, s, address) for each rank r that dials a rank s, which listens at the address; returns
             where r is to reach s, such as a proxy that leads there. Without it ranks reach each other directly.
@@ -64,10 +67,7 @@ def run_local(
     """
     if not command:
         raise ConfigurationError("no command to run")
-    least = 3 if dealer else 1
-    if ranks < least:
-        roles = ": two computing parties and a dealer" if dealer else ""
-        raise ConfigurationError(f"too few ranks: got {ranks}, want at least {least}{roles}")
+    check_size(ranks, dealer=dealer, clients=clients)
     with contextlib.ExitStack() as stack:
         listeners = []
         for rank in range(ranks):
@@ -83,6 +83,7 @@ def run_local(
         shared = {
             "JOINTFIT_CREDENTIALS": folder,
             "JOINTFIT_DEALER": "last" if dealer else "none",
+            "JOINTFIT_CLIENTS": str(clients),
             "OMP_NUM_THREADS": _threads(ranks),
             "PYTHONUNBUFFERED": "1",
             **(environ or {}),

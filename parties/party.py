@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from parties.counts import Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
 from parties.links import Link, difference, disagreement
+from parties.ranks import Role, check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,17 +24,10 @@ if TYPE_CHECKING:
     from parties.channel import Channel
     from parties.limits import Limits
 
-__all__ = ["Party", "Role"]
+__all__ = ["Party"]
 
 _LIMIT = 1 << 30
 _LONGEST_VALUE = 1 << 12
-
-
-class Role(Enum):
-    """What a rank does: a computing party holds shares, the dealer gives correlated randomness and holds no data."""
-
-    COMPUTING = "computing"
-    DEALER = "dealer"
 
 
 class Party:
@@ -47,13 +40,15 @@ class Party:
         channel: the transport. The Party closes it.
         dealer: True if the last rank is the dealer, False or None if there is none; or the dealer's rank, which must
             be the last one.
+        clients: how many clients there are; their ranks follow those of the computing parties.
 
     Attributes:
-        rank, size: of this process; number of ranks, the dealer included.
-        role: Role.COMPUTING or Role.DEALER.
+        rank, size: of this process; number of ranks, clients and the dealer included.
+        role: Role.COMPUTING, Role.CLIENT or Role.DEALER.
         computing: number of computing parties, whose ranks are 0 … computing-1.
+        clients: ranks of the clients: computing … computing+clients-1.
         dealer: rank of the dealer, or None.
-        peers: the other computing ranks, in ascending order.
+        peers: the computing ranks but this one, in ascending order.
         session: 16 bytes that no other session has.
         counts: what this rank sent and received; see Counts.
         before_waiting: called before this rank waits for another or takes part in a round or the setup; a dealer then
@@ -62,7 +57,8 @@ class Party:
             raises LimitError.
 
     Raises:
-        ConfigurationError: too few ranks, or a dealer that is not the last rank.
+        ConfigurationError: too few ranks (beside a dealer or clients there are two computing parties), or a dealer that
+            is not the last rank.
         DisagreementError: the ranks were started with different sizes or roles.
         PeerError, WireError, DeadlineError: as in `exchange`.
 
@@ -75,6 +71,7 @@ class Party:
     size: int
     role: Role
     computing: int
+    clients: range
     dealer: int | None
     peers: tuple[int, ...]
     session: bytes
@@ -82,8 +79,8 @@ class Party:
     before_waiting: Callable[[], None] | None = None
     limits: Limits | None = None
 
-    def __init__(self, channel: Channel, *, dealer: bool | int | None) -> None:
-        self._place(channel.rank, channel.size, dealer)
+    def __init__(self, channel: Channel, *, dealer: bool | int | None, clients: int = 0) -> None:
+        self._place(channel.rank, channel.size, dealer, clients)
         self.channel = channel
         self.session = bytes(16)
         self._links = {rank: Link(lower=self.rank < rank) for rank in self._others()}
@@ -91,21 +88,21 @@ class Party:
         self.session = self.broadcast(0, os.urandom(16) if self.rank == 0 else None, "session id", limit=16)
         if len(self.session) != 16:
             raise WireError(f"session id of {len(self.session)} bytes; want 16", rank=0)
-        self.agree("size and dealer", f"{self.size} ranks, dealer {self.dealer}".encode())
+        self.agree("size and roles", f"{self.size} ranks, {clients} clients, dealer {self.dealer}".encode())
 
-    def _place(self, rank: int, size: int, dealer: bool | int | None) -> None:
+    def _place(self, rank: int, size: int, dealer: bool | int | None, clients: int) -> None:
         """Set the attributes that say who this rank is."""
         last = size - 1
         where = None if dealer is None or dealer is False else last if dealer is True else dealer
         if where is not None and where != last:
             raise ConfigurationError(f"dealer on rank {where} of {size}; want the last rank, {last}")
-        if where is not None and size < 3:
-            raise ConfigurationError(f"too few ranks: got {size}, want at least 3: two computing parties and a dealer")
+        check_size(size, dealer=where is not None, clients=clients)
         self.rank = rank
         self.size = size
         self.dealer = where
-        self.computing = size if where is None else last
-        self.role = Role.DEALER if rank == where else Role.COMPUTING
+        self.computing = size - clients - (where is not None)
+        self.clients = range(self.computing, self.computing + clients)
+        self.role = Role.DEALER if rank == where else Role.CLIENT if rank in self.clients else Role.COMPUTING
         self.peers = tuple(other for other in range(self.computing) if other != rank)
         self.counts = Counts()
 

@@ -10,6 +10,7 @@ from parties.channel import DEADLINE
 from parties.errors import ConfigurationError, JointfitError
 from parties.frames import Failure
 from parties.party import Party
+from parties.ranks import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from parties.credentials import Credentials
     from parties.mesh import Address
 
-__all__ = ["connect", "parse_address"]
+__all__ = ["clients_of", "connect", "parse_address"]
 
 _MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS")
 _HOW = (
@@ -33,6 +34,7 @@ def connect(
     addresses: Sequence[Address | str] | None = None,
     credentials: Credentials | None = None,
     dealer: bool | None = None,
+    clients: int | None = None,
     deadline: float | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Party:
@@ -43,6 +45,7 @@ def connect(
             (host, port) or "host:port": where this rank reaches each other one, and its own, where it listens. So
             the ranks' lists may differ, behind port forwarding or a proxy.
         dealer: whether the last rank is a dealer; by default what JOINTFIT_DEALER says ("none" or "last"), else yes.
+        clients: how many ranks, after the computing ones, are clients; by default JOINTFIT_CLIENTS, else none.
         deadline: seconds to wait for a peer; by default JOINTFIT_DEADLINE, else 600.
         environ: read instead of the process's environment.
 
@@ -61,6 +64,8 @@ def connect(
     environ = os.environ if environ is None else environ
     if dealer is None:
         dealer = _dealer(environ)
+    if clients is None:
+        clients = clients_of(environ)
     wait = _deadline(environ) if deadline is None else deadline
     given = [value is not None for value in (rank, addresses, credentials)]
     if any(given) and not all(given):
@@ -69,21 +74,21 @@ def connect(
     if rank is not None and addresses is not None and credentials is not None:
         from parties.tls import TlsChannel
 
-        _enough(len(addresses), dealer=dealer)
+        check_size(len(addresses), dealer=dealer, clients=clients)
         channel = TlsChannel(rank, [parse_address(each) for each in addresses], credentials, deadline=wait)
     elif "JOINTFIT_RANK" in environ:
-        channel = _from_environment(environ, dealer=dealer, deadline=wait)
+        channel = _from_environment(environ, dealer=dealer, clients=clients, deadline=wait)
     elif any(name in environ for name in _MPI):
         from parties.mpi import MpiChannel
 
         for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
             if environ.get(name, "").isdigit():
-                _enough(int(environ[name]), dealer=dealer)
+                check_size(int(environ[name]), dealer=dealer, clients=clients)
         channel = MpiChannel(deadline=wait)
     else:
         raise ConfigurationError(f"this process has no peers; {_HOW}")
     try:
-        return Party(channel, dealer=dealer)
+        return Party(channel, dealer=dealer, clients=clients)
     except JointfitError as error:
         channel.abort(Failure.of(error, channel.rank))
         raise
@@ -99,7 +104,7 @@ def parse_address(text: Address | str) -> Address:
     return host.strip("[]"), int(port)
 
 
-def _from_environment(environ: Mapping[str, str], *, dealer: bool, deadline: float) -> Channel:
+def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int, deadline: float) -> Channel:
     from parties.credentials import Credentials
     from parties.tls import TlsChannel
 
@@ -112,7 +117,7 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, deadline: flo
         raise ConfigurationError(f"{error.args[0]} is not set, though JOINTFIT_RANK is; {_HOW}") from error
     except ValueError as error:
         raise ConfigurationError(f"malformed JOINTFIT_ variables: {error}") from error
-    _enough(len(addresses), dealer=dealer)
+    check_size(len(addresses), dealer=dealer, clients=clients)
     listener = None
     if handed >= 0:
         try:
@@ -123,16 +128,19 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, deadline: flo
     return TlsChannel(rank, addresses, credentials, listener=listener, deadline=deadline)
 
 
-def _enough(size: int, *, dealer: bool) -> None:
-    if dealer and size < 3:
-        raise ConfigurationError(f"too few ranks: got {size}, want at least 3: two computing parties and a dealer")
-
-
 def _dealer(environ: Mapping[str, str]) -> bool:
     said = environ.get("JOINTFIT_DEALER", "last")
     if said not in ("last", "none"):
         raise ConfigurationError(f"JOINTFIT_DEALER is {said!r}; want 'last' or 'none'")
     return said == "last"
+
+
+def clients_of(environ: Mapping[str, str]) -> int:
+    """How many clients JOINTFIT_CLIENTS says there are; none if it is not set."""
+    said = environ.get("JOINTFIT_CLIENTS", "0")
+    if not (said.isascii() and said.isdigit()):
+        raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r}; want the number of clients")
+    return int(said)
 
 
 def _deadline(environ: Mapping[str, str]) -> float:

@@ -14,7 +14,7 @@ __all__ = ["Seeds", "exchange_seeds"]
 
 
 class Seeds:
-    """The seeds of one rank: one for each other rank (the dealer included), and its own.
+    """The seeds of one rank: one for each other rank (the dealer included), and its own. A client's: with the dealer.
 
     Arguments:
         session: the session id, bound into every stream.
@@ -71,15 +71,15 @@ class Seeds:
 
 
 def exchange_seeds(party: Party) -> Seeds:
-    """Agree on one seed with every other rank; all ranks call it at once.
+    """Agree on one seed with every other rank, or of a client and the dealer; all ranks call it at once.
 
     Each end of a pair sends 32 bytes of its operating system's generator, and the seed is derived from both, so that
     it is random if one end is honest. Over TLS nobody else sees them; over MPI or threads whoever can read the
     links or the memory does.
 
-    Cost: one round in phase "setup", 32 bytes to each other rank.
+    Cost: one round in phase "setup", 32 bytes for each seed, in both directions.
     """
-    others = [rank for rank in range(party.size) if rank != party.rank]
+    others = [rank for rank in range(party.size) if rank != party.rank and _have_a_seed(party, rank)]
     mine = {rank: new_seed() for rank in others}
     theirs = party.exchange(mine, dict.fromkeys(others, SEED_SIZE), "pairwise seeds", phase="setup")
     pairs = {}
@@ -87,3 +87,9 @@ def exchange_seeds(party: Party) -> Seeds:
         low, high = (mine[rank], bytes(theirs[rank])) if party.rank < rank else (bytes(theirs[rank]), mine[rank])
         pairs[rank] = derive(low, "pair seed", party.session, high)
     return Seeds(party.session, party.rank, pairs)
+
+
+def _have_a_seed(party: Party, rank: int) -> bool:
+    """Whether this rank and another need a seed: all pairs do but those of a client and a rank that is no dealer."""
+    pair = (party.rank, rank)
+    return party.dealer in pair or not any(one in party.clients for one in pair)

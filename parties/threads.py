@@ -131,14 +131,20 @@ class ThreadChannel(Channel):
 
 
 def simulate(
-    n: int, program: Callable[[Party], Result], *, dealer: bool = True, deadline: float = DEADLINE
+    n: int,
+    program: Callable[[Party], Result],
+    *,
+    dealer: bool = True,
+    clients: int = 0,
+    deadline: float = DEADLINE,
 ) -> list[Result]:
     """Run a program on n ranks that are threads of this process.
 
     Arguments:
-        n: number of ranks, the dealer included.
+        n: number of ranks, clients and the dealer included.
         program: called once in each thread with the Party of its rank.
         dealer: whether the last rank is a dealer.
+        clients: how many ranks, after the computing ones, are clients.
         deadline: seconds that a rank waits for another one.
 
     Returns:
@@ -159,7 +165,7 @@ def simulate(
 
     def run(rank: int) -> None:
         try:
-            party = Party(channels[rank], dealer=dealer)
+            party = Party(channels[rank], dealer=dealer, clients=clients)
             results[rank] = program(party)
             party.close()
         except BaseException as error:  # noqa: BLE001 — handed to the caller's thread below

@@ -1,7 +1,8 @@
 """`additive`: n parties hold summands modulo 2^64; a dealer without data gives the correlations.
 
 Security model: semi-honest; any n-1 parties together learn nothing, unless they collude with the dealer. The dealer
-sees no opening. Every opened value is covered by a uniform mask that is used for this one value. Sources: Beaver 1991
+sees no opening. Clients, which own inputs or receive results and do not compute, may be among those that pool what they
+know. Every opened value is covered by a uniform mask that is used for this one value. Sources: Beaver 1991
 (products), Catrina and Saxena 2010 and Escudero et al. 2020 (truncation with shared wrap bit), digit tables after
 Ohata and Nuida 2020. Steps that need several messages stand in files of their own and are delegated to.
 """
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
-from protocols import compare, exponential, products, scaled, smooth, sorting, tournament, truncate
+from protocols import clients, compare, exponential, products, scaled, smooth, sorting, tournament, truncate
 from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
@@ -62,7 +63,7 @@ class Additive(Steps, Protocol):
         dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets the bytes of every
         opened (masked) value, for tests of their distribution.
         """
-        files = source is not None and party.role is Role.COMPUTING
+        files = source is not None and party.role is not Role.DEALER
         if (party.dealer is None) != files or party.computing < 2:
             raise ConfigurationError(
                 f"protocol 'additive' needs two or more computing parties, and a dealer or files that one dealt "
@@ -78,7 +79,7 @@ class Additive(Steps, Protocol):
         self._observe = observe
         self.party = party
         self.first = party.rank == 0
-        self.virtual = planning or party.role is Role.DEALER
+        self.virtual = planning or party.role is not Role.COMPUTING
         self.memory = Memory(device)
         self.device = self.memory.device
         self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
@@ -114,6 +115,7 @@ class Additive(Steps, Protocol):
         """No message: the others' parts come from seeds they have in common with the owner, who keeps the rest.
 
         The first product opens the input under a mask that its owner knows: 8 bytes an element, from the owner alone.
+        The input of a client is opened so at once, in the next round; see `clients.share`.
         """
         return self._input(value, shape, bits, owner, is_bit=False)
 
@@ -121,8 +123,13 @@ class Additive(Steps, Protocol):
         return self._input(value, shape, 0, owner, is_bit=True)
 
     def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
-        if not 0 <= owner < self.party.computing:
-            raise ConfigurationError(f"owner must be a computing party, 0 to {self.party.computing - 1}; got {owner}")
+        self._check_rank("owner", owner)
+        if self.party.rank == owner and not isinstance(self.party, DryParty):
+            got = None if value is None else tuple(value.shape)
+            if got != tuple(shape):
+                raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {got}")
+        if owner in self.party.clients:
+            return clients.share(self, value, torch.Size(shape), bits, owner, is_bit=is_bit)
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
         out.keep = out.ready = True
         out.owner = None if is_bit else owner
@@ -134,12 +141,7 @@ class Additive(Steps, Protocol):
             word = self.memory.uniform(shape, self._seeds.stream(owner, "input", owner))
             out.data = (word & 1).to(torch.uint8) if is_bit else word
             return out
-        if value is None or tuple(value.shape) != tuple(shape):
-            raise ConfigurationError(
-                f"rank {owner} owns an input of shape {tuple(shape)}, "
-                f"got {None if value is None else tuple(value.shape)}"
-            )
-        part = value.to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
+        part = cast(Tensor, value).to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
         if not is_bit:
             out.facts["plain"] = part.clone()
         for peer in self.party.peers:
@@ -156,7 +158,7 @@ class Additive(Steps, Protocol):
         out.data = public if self.first or self.virtual else torch.zeros_like(value)
         out.ready = True
         if not is_bit:
-            secret = torch.zeros_like(value) if self.virtual and not self.correlations.planning else None
+            secret = torch.zeros_like(value) if self.party.role is Role.DEALER else None
             out.form = Form(public, [])
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out
@@ -167,17 +169,24 @@ class Additive(Steps, Protocol):
         Surplus fraction bits are cut off before, so that what is revealed has the session's precision. Then the parties
         compare ``label`` and the hash of everything opened so far; if these differ, nothing is opened.
 
+        Receivers may be clients; None: all computing parties.
+
         Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each receiver.
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own)
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
-        if any(not 0 <= rank < self.party.computing for rank in receivers):
-            raise ConfigurationError(
-                f"receivers must be computing parties, 0 to {self.party.computing - 1}; got {receivers}"
-            )
+        for rank in receivers:
+            self._check_rank("receiver", rank)
+        self.note(f"reveal to {receivers}".encode())
         value = products.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
+
+    def _check_rank(self, what: str, rank: int) -> None:
+        if not 0 <= rank < self.party.computing + len(self.party.clients):
+            n, c = self.party.computing, len(self.party.clients)
+            beside = f" or a client, {n} to {n + c - 1}" if c else ""
+            raise ConfigurationError(f"{what} must be a computing party, 0 to {n - 1}{beside}; got {rank}")
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
         """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""

@@ -56,8 +56,8 @@ class Joined:
 class AdditiveShare(Share):
     """One party's part of a secret: additive modulo 2^64 (int64), or by exclusive or (uint8 zeros and ones).
 
-    Inner tensors: ``data`` (shape of the share; meta on dealer and planner; None until ``ready``). ``clean`` is the
-    form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
+    Inner tensors: ``data`` (shape of the share; meta on clients, dealer, planner; None until ``ready``). ``clean`` is
+    the form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
     holds a computation that is run only if somebody uses the share. ``owner`` is the rank that knows an input,
     ``joined`` what this share was joined from, and how.
     """

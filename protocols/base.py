@@ -3,7 +3,7 @@
 A `Share` is a handle on one secret tensor. It is immutable: an operation makes a new share, and whatever is
 learned about a share (its masked form, the bit x > 0 that a ReLU computed, ...) may be kept in ``facts`` for
 later use, because it stays true. Where the values are is the protocol's business: a computing party holds its
-part, a dealer and a planner hold shapes only, the plain protocol holds the values themselves.
+part, clients, a dealer and a planner hold shapes only, the plain protocol holds the values themselves.
 
 Values are fixed point: a share with ``bits = k`` stands for the real numbers data / 2^k. Products add the bits of
 their operands and are rescaled only when something needs it; every operation does this by itself.

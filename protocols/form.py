@@ -29,9 +29,9 @@ def combined(x: Tensor, y: Tensor, function: Callable[[Tensor, Tensor], Tensor])
 
 @dataclass
 class Mask:
-    """Correlated randomness: ``share`` is this rank's part (meta on dealer and planner); ``secret`` the dealer's value.
+    """Correlated randomness: ``share`` is this rank's part (meta but on computing parties); ``secret`` the value.
 
-    ``secret`` is None at a computing party and at the planner. ``empty``: this rank's part is zero, since the mask
+    ``secret`` is None but on the dealer. ``empty``: this rank's part is zero, since the mask
     belongs to another party, which knows it and the value under it. ``facts`` caches correlations that depend on this
     mask alone (digit tables, shifted parts), so that each is dealt once.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -115,18 +115,22 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
 def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
     """Compare the transcript, then send re-randomised parts of x to the receivers.
 
+    A receiver, client or computing party, learns the sum of the parts alone.
+
     Cost: two rounds: 32 bytes to each other party; 8 bytes an element (bits: 1) to each receiver.
     """
     size = x.numel * (1 if x.is_bit else 8)
     party = p.party
     if p.before_reveal is not None:
         p.before_reveal(receivers, b"" if p.virtual else p.transcript.digest())
-    if p.virtual:
-        if isinstance(party, DryParty) and party.role is Role.COMPUTING:
+    if isinstance(party, DryParty):
+        if party.role is not Role.DEALER:
             ranks = range(party.computing)
             party.round({r: {to: SIZE for to in ranks if to != r} for r in ranks}, label)
-            party.round({r: {to: size for to in receivers if to != r} for r in range(party.computing)}, "reveal")
+            party.round({r: {to: size for to in receivers if to != r} for r in ranks}, "reveal")
         return None
+    if party.role is not Role.COMPUTING:
+        return _heard(p, x, size) if party.rank in receivers else None
     p.transcript.compare(party, label)
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
     part = p.memory.to_host(part)
@@ -140,10 +144,21 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) 
     )
     if not mine:
         return None
-    value = part
-    for peer in party.peers:
-        theirs = torch.frombuffer(answers[peer], dtype=part.dtype).reshape(part.shape) if size else part
-        value = value ^ theirs if x.is_bit else value + theirs
-    if len(receivers) == party.computing:
+    value = _sum(x, part, answers)
+    if set(range(party.computing)) <= set(receivers):
         p.transcript.add("reveal", [value])
-    return value.bool() if x.is_bit else value
+    return value
+
+
+def _heard(p: Additive, x: AdditiveShare, size: int) -> Tensor:
+    """What a client receives of a reveal."""
+    answers = p.party.exchange({}, dict.fromkeys(p.party.peers, size), "reveal", context=p.correlations.program)
+    return _sum(x, torch.zeros(x.shape, dtype=x.dtype), answers)
+
+
+def _sum(x: AdditiveShare, part: Tensor, answers: Mapping[int, memoryview]) -> Tensor:
+    """The value of x from a part on the host and those that came from others."""
+    for answer in answers.values():
+        theirs = torch.frombuffer(answer, dtype=part.dtype).reshape(part.shape) if part.numel() else part
+        part = part ^ theirs if x.is_bit else part + theirs
+    return part.bool() if x.is_bit else part

@@ -29,7 +29,7 @@ KEEP_LIMIT = 1 << 25
 class Steps:
     """The tools of protocol steps.
 
-    ``device``: where parts lie; ``first``: rank 0; ``virtual``: dealer or planner, where parts are shapes only.
+    ``device``: where parts lie; ``first``: rank 0; ``virtual``: client, dealer or planner, where parts are shapes only.
     """
 
     device: torch.device
@@ -48,7 +48,7 @@ class Steps:
         return self.scheduler.queue(Opening(part, width, sender))
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
-        """Return what a computing party computes; on the dealer and the planner a meta tensor, without computing."""
+        """Return what a computing party computes; on other ranks and the planner a meta tensor, without computing."""
         return outline(shape, dtype) if self.virtual else compute()
 
     def ahead(self, step: Step) -> Beside:

@@ -2,7 +2,8 @@
 
 `check_protocol(make)` runs every operation of `cases` among threads with real messages, for several numbers of
 parties, and checks the values against float64, the declared against the counted cost, the planner against both, that
-parts of shares are uniform, and that opened values are uniform whatever the inputs are.
+parts of shares are uniform, and that opened values are uniform whatever the inputs are. `check_clients(make)` asks them
+where the inputs belong to clients.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ CHI_SQUARE_LIMIT = 420.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run gave: the value at rank 0 (float64 or bool) and what was sent before it was revealed."""
+    """What one run gave: the value at rank 0 (float64 or bool) and what was sent before it was revealed.
+
+    ``cost`` is that of the operation; ``ranks`` holds the value on every rank that learned it.
+    """
 
     value: Tensor
     cost: Cost
@@ -70,25 +74,31 @@ def run(
     values: Sequence[Tensor],
     observe: Callable[[Tensor], None] | None = None,
     computed: bool = False,
+    clients: int = 0,
 ) -> Outcome:
-    """Run a case among ``parties`` threads and a dealer. Inputs belong to ranks 0 and 1 in turn or are ``computed``."""
+    """Run a case among ``parties`` threads and a dealer. Inputs belong to ranks 0 and 1 in turn or are ``computed``.
+
+    With ``clients`` they belong to these in turn, who learn the result too.
+    """
+    size = parties + clients + 1
 
     def program(party: Party) -> tuple[Tensor | None, int, int, int]:
         protocol = make(party, bits=BITS, observe=observe if party.rank == 0 else None)
+        owners = [parties + i % clients if clients else i % 2 for i in range(len(values))]
         shares = [
-            protocol.share(encode(v) if party.rank == i % 2 else None, v.shape, BITS, i % 2)
-            for i, v in enumerate(values)
+            protocol.share(encode(v) if party.rank == owner else None, v.shape, BITS, owner)
+            for owner, v in zip(owners, values, strict=True)
         ]
         shares = [_computed(protocol, share) for share in shares] if computed else shares
         before, dealt = party.counts.snapshot(), protocol.offline_bytes
         out = case.program(protocol, *shares)
         protocol.settle(out)
         online, dealt = (party.counts - before).total("online"), protocol.offline_bytes - dealt
-        revealed = protocol.reveal(out)
+        revealed = protocol.reveal(out, range(parties + clients))
         value = None if revealed is None else decode(revealed, out)
         return value, online.bytes_sent, online.rounds, dealt
 
-    results = simulate(parties + 1, program)
+    results = simulate(size, program, clients=clients)
     value = results[0][0]
     if value is None:
         raise AssertionError(f"{case.name}: nothing was revealed to rank 0")
@@ -104,13 +114,15 @@ def reference(case: Case, values: Sequence[Tensor]) -> Tensor:
     return cast(Tensor, value)
 
 
-def check_values(make: Make, parties: int, case: Case, n: int = 1000, seed: int = 0) -> Outcome:
+def check_values(
+    make: Make, parties: int, case: Case, n: int = 1000, seed: int = 0, *, clients: int = 0
+) -> Outcome:
     """Compare a case's values, of inputs and of computed operands, with float64. Raises AssertionError."""
     values = operands(case, n, seed)
     want = reference(case, values)
-    outcome = run(make, parties, case, values)
-    of_computed = run(make, parties, case, values, computed=True)
-    for rank, got in (*enumerate(outcome.ranks[:parties]), *enumerate(of_computed.ranks[:parties])):
+    outcome = run(make, parties, case, values, clients=clients)
+    of_computed = run(make, parties, case, values, computed=True, clients=clients)
+    for rank, got in (*enumerate(outcome.ranks[:-1]), *enumerate(of_computed.ranks[:-1])):
         if got is None or got.shape != want.shape or got.dtype != want.dtype:
             raise AssertionError(f"{case.name}: rank {rank} got {got if got is None else got.shape}, want {want.shape}")
         error = (got.double() - want.double()).abs()
@@ -155,15 +167,22 @@ def chi_square(octets: Tensor) -> float:
     return float(((seen - expected) ** 2 / expected).sum())
 
 
-def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 20_000) -> None:
-    """Check that every party's part of a shared constant is uniform, byte by byte. Raises AssertionError."""
+def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 20_000, *, clients: int = 0) -> None:
+    """Check that every party's part of a shared constant is uniform, byte by byte. Raises AssertionError.
+
+    The constant belongs to rank 0, or to the last client.
+    """
+    owner = parties + clients - 1 if clients else 0
 
     def program(party: Party) -> Tensor | None:
         protocol = make(party, bits=BITS)
-        mine = encode(torch.full((n,), value)) if party.rank == 0 else None
-        return protocol.export(protocol.share(mine, torch.Size([n]), BITS, 0))
+        mine = encode(torch.full((n,), value)) if party.rank == owner else None
+        return protocol.export(protocol.share(mine, torch.Size([n]), BITS, owner))
 
-    for rank, part in enumerate(simulate(parties + 1, program)[:parties]):
+    parts = simulate(parties + clients + 1, program, clients=clients)
+    if any(part is not None for part in parts[parties:]):
+        raise AssertionError("a rank that does not compute holds a part")
+    for rank, part in enumerate(parts[:parties]):
         if part is None:
             raise AssertionError(f"rank {rank} holds no part")
         for place in range(8):
@@ -174,12 +193,12 @@ def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 
                 )
 
 
-def check_openings(make: Make, parties: int, case: Case, n: int = 4000) -> None:
+def check_openings(make: Make, parties: int, case: Case, n: int = 4000, *, clients: int = 0) -> None:
     """Check that everything opened is uniform, for two different inputs. Raises AssertionError."""
     for low in (True, False):
         values = [torch.full((n,), end[0] if low else end[1]) for end in case.ranges]
         seen: list[Tensor] = []
-        run(make, parties, case, values, seen.append)
+        run(make, parties, case, values, seen.append, clients=clients)
         if not seen:
             continue
         octets = torch.cat(seen)
@@ -204,3 +223,66 @@ def check_protocol(
             check_values(make, size, case)
             check_cost(make, size, case, costs)
             check_openings(make, size, case)
+
+
+def check_clients(
+    make: Make,
+    costs: Mapping[str, Callable[[int], Cost]],
+    parties: Sequence[int] = (2, 3),
+    cases: Sequence[Case] = CASES,
+) -> None:
+    """Ask the questions of all cases with inputs that belong to two clients, who also learn the results.
+
+    Raises AssertionError that names what failed. ``costs`` declares "client input" and "client bits".
+    """
+    for size in parties:
+        check_uniform_shares(make, size, clients=2)
+        check_client_cost(make, size, costs)
+        for case in cases:
+            check_values(make, size, case, clients=2)
+            check_openings(make, size, case, clients=2)
+
+
+def check_client_cost(
+    make: Make, parties: int, costs: Mapping[str, Callable[[int], Cost]], n: int = 1001, clients: int = 2
+) -> None:
+    """Compare counted, declared and planned cost of a client's input and of reveals to it. Raises AssertionError.
+
+    The client alone sends an input, to every computing party; the computing parties alone send a reveal.
+    """
+    client, shape = parties + clients - 1, torch.Size([n])
+    ranks = range(parties + clients)
+
+    def program(party: Party) -> list[Cost]:
+        protocol = make(party, bits=BITS, planning=isinstance(party, DryParty))
+        value = torch.arange(n) if party.rank == client and not isinstance(party, DryParty) else None
+        truth = None if value is None else value % 3 == 0
+        out: list[Cost] = []
+
+        def count(action: Callable[[], object]) -> None:
+            before, dealt = party.counts.snapshot(), protocol.offline_bytes
+            action()
+            online = (party.counts - before).total("online")
+            out.append(Cost(online.bytes_sent, online.rounds, protocol.offline_bytes - dealt))
+
+        count(lambda: protocol.settle(protocol.share(value, shape, BITS, client)))
+        count(lambda: protocol.settle(protocol.share_bits(truth, shape, client)))
+        known = protocol.constant(torch.arange(n), BITS)
+        count(lambda: protocol.reveal(known, [0, client]))
+        return out
+
+    got = simulate(parties + clients + 1, program, clients=clients)
+    declared = [costs["client input"](n), costs["client bits"](n), costs["reveal"](n)]
+    for rank in ranks:
+        inputs, reveal = declared[:2], declared[2]
+        if rank == client:
+            want = [*(Cost(one.bytes * parties, one.rounds, one.offline) for one in inputs), Cost(0, reveal.rounds, 0)]
+        elif rank < parties:
+            want = [Cost(0, one.rounds, one.offline) for one in inputs]
+            want.append(Cost(reveal.bytes * (1 + (rank != 0)), reveal.rounds, 0))
+        else:
+            want = [*(Cost(0, 0, one.offline) for one in inputs), Cost(0, 0, 0)]
+        planned = program(DryParty(parties, clients=clients, rank=rank))
+        if not got[rank] == want == planned:
+            text = f"declared {want}, planned {planned}, sent {got[rank]}"
+            raise AssertionError(f"{parties} parties, rank {rank}, input of rank {client}: {text}")

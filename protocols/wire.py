@@ -5,7 +5,7 @@ Words travel little-endian, cut to the bytes that the opening needs; bits travel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -67,46 +67,61 @@ def _label(openings: Sequence[Opening]) -> str:
     return f"open {len(openings)}"
 
 
-def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context: str = "") -> None:
-    """Open everything in one round and set the values. The dealer and the planner take no part: values are meta.
+def _open_beside(
+    party: Party, memory: Memory, openings: Sequence[Opening], sizes: Mapping[int, int], context: str
+) -> None:
+    """Open everything as a rank that computes on shapes: a planner counts, a client sends what it is the sender of."""
+    computing = range(party.computing)
+    if isinstance(party, DryParty) and party.role is not Role.DEALER:
+        party.round({rank: {to: sizes[rank] for to in computing if to != rank} for rank in sizes}, _label(openings))
+    elif party.rank in sizes:
+        mine = torch.cat([to_bytes(one.part, one.width) for one in openings if one.sender == party.rank])
+        message = dict.fromkeys(computing, as_bytes(memory.to_host(mine)))
+        party.exchange(message, {}, _label(openings), context=context)
+    for opening in openings:
+        opening.value = outline(opening.part.shape, opening.part.dtype)
 
+
+def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context: str = "") -> None:
+    """Open everything in one round and set the values; on clients, dealer and planner values are meta.
+
+    A client takes part if it is the sender of an opening, and sends to the computing parties; the dealer never does.
     ``context`` is a digest of the program so far, which peers compare. Cost: one round; to each peer the sum of the
     bytes of those openings that all make up, or that this rank is the sender of.
     """
     common = sum(opening.bytes for opening in openings if opening.sender is None)
-    sizes = [common] * party.computing
+    computing = range(party.computing)
+    sizes = dict.fromkeys(computing, common)
     for opening in openings:
         if opening.sender is not None:
-            sizes[opening.sender] += opening.bytes
-    if openings[0].part.is_meta:
-        if isinstance(party, DryParty) and party.role is Role.COMPUTING:
-            ranks = range(party.computing)
-            party.round({r: {to: sizes[r] for to in ranks if to != r} for r in ranks}, _label(openings))
-        for opening in openings:
-            opening.value = outline(opening.part.shape, opening.part.dtype)
-        return
-    mine = [opening for opening in openings if opening.sender in {None, party.rank}]
+            sizes[opening.sender] = sizes.get(opening.sender, 0) + opening.bytes
     # Words of eight bytes go first, so that they are aligned where they arrive.
     order = [opening for opening in openings if opening.width == 8] + [o for o in openings if o.width != 8]
-    message = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])
-    rooms = {} if memory.on_host else {peer: memory.room((sizes[peer],)) for peer in party.peers}
+    if isinstance(party, DryParty) or party.role is not Role.COMPUTING:
+        _open_beside(party, memory, order, sizes, context)
+        return
+    mine = [opening for opening in openings if opening.sender in {None, party.rank}]
+    given = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])
+    sources = [rank for rank in sizes if rank != party.rank]
+    rooms = {} if memory.on_host else {rank: memory.room((sizes[rank],)) for rank in sources}
     answers = party.exchange(
-        dict.fromkeys(party.peers, as_bytes(memory.to_host(message))),
-        {peer: sizes[peer] for peer in party.peers},
+        dict.fromkeys(party.peers, as_bytes(memory.to_host(given))),
+        {rank: sizes[rank] for rank in sources},
         _label(openings),
         into={peer: as_bytes(room) for peer, room in rooms.items()},
         context=context,
     )
     for opening in mine:
         opening.value = opening.part  # was made for this opening, and copied into the message
-    for peer in party.peers:
+    for peer in sources:
         if rooms:
             heard = rooms[peer]
         else:
             heard = torch.frombuffer(answers[peer], dtype=torch.uint8) if sizes[peer] else _NOTHING
         octets, place = memory.from_host(heard), 0
+        senders = {None, peer} if peer in computing else {peer}
         for opening in order:
-            if opening.sender not in {None, peer}:
+            if opening.sender not in senders:
                 continue
             end = place + opening.bytes
             theirs = from_bytes(octets[place:end], opening.part.shape, opening.width)

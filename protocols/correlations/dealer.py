@@ -1,11 +1,12 @@
 """Correlations from a dealer: a rank that holds no data and sends functions of masks it knows.
 
-The dealer shares one seed with every computing party. A mask is the sum of what the parties expand from their seeds
-and costs no message. A function of masks costs its size once: every party but the last expands its part, the last
-receives the difference from the dealer. The same call does the right thing in each role:
+The dealer shares one seed with every computing party and client. A mask is the sum of what the computing parties
+expand from their seeds and costs no message. A function of masks costs its size once: every party but the last expands
+its part, the last receives the difference from the dealer. The same call does the right thing in each role:
 
 - a computing party expands or receives its part;
 - the dealer computes the value from the masks and sends the correction, gathered into one message a round;
+- a client expands the masks of its own inputs, and holds no part of anything else;
 - the planner has no seeds and counts bytes on meta tensors.
 
 Seeds and corrections come from a `source`: a running dealer, or files that were dealt beforehand.
@@ -65,7 +66,8 @@ class Correlations:
         self._memory = memory
         self._streams = [] if source is None else list(source.streams)
         self._is_dealer = party.role is Role.DEALER
-        self._is_last = party.rank == party.computing - 1 and not self._is_dealer
+        self._is_last = party.rank == party.computing - 1
+        self._is_client = party.role is Role.CLIENT
         self._waiting: list[memoryview] = []
         self._waiting_bytes = 0
         self._program = blake2b(digest_size=CHECK)
@@ -95,14 +97,19 @@ class Correlations:
     # ---- what protocol steps ask for ---------------------------------------------------------------------------
 
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
-        """Return a fresh uniform mask, which nobody but the dealer knows, or ``owner`` alone. No message."""
+        """Return a fresh uniform mask, which nobody but the dealer knows, or ``owner`` alone. No message.
+
+        If the owner is a client, the computing parties have no part of it before it is dealt.
+        """
         output = Output(tuple(shape), dtype)
         self.note(f"mask {output.shape} {dtype} {owner}".encode())
         if self.planning:
             return Mask(outline(output.shape, output.dtype), None)
         if self._is_dealer:
-            streams = self._streams if owner is None else [self._streams[owner]]
+            streams = self._streams[: self._party.computing] if owner is None else [self._streams[owner]]
             return Mask(outline(output.shape, output.dtype), self._combine(output, streams))
+        if self._is_client and owner != self._party.rank:
+            return Mask(outline(output.shape, output.dtype), None)
         if owner is None or owner == self._party.rank:
             return Mask(self._memory.uniform(output.shape, self._streams[0], output.dtype), None)
         return Mask(torch.zeros((), dtype=dtype, device=self._memory.device).expand(output.shape), None, empty=True)
@@ -120,7 +127,7 @@ class Correlations:
             raise self._differs(f"{self._source.dealt} bytes of correlations were dealt, and the program wants more")
         if any(output.bytes for output in outputs):
             self._mark = self._program.digest()
-        if self.planning:
+        if self.planning or self._is_client:
             return [Mask(outline(output.shape, output.dtype), None) for output in outputs]
         if not self._is_dealer:
             take = self._receive if self._is_last else self._own
@@ -161,7 +168,7 @@ class Correlations:
     def _send(self, value: Tensor, output: Output) -> Mask:
         if tuple(value.shape) != output.shape or value.dtype != output.dtype:
             raise TypeError(f"dealt {value.dtype} {tuple(value.shape)}, declared {output.dtype} {output.shape}")
-        others = self._combine(output, self._streams[:-1])
+        others = self._combine(output, self._streams[: self._party.computing - 1])
         correction = others  # in its place: fresh memory costs more than the subtraction
         torch.sub(value, others, out=correction) if output.additive else correction.bitwise_xor_(value)
         if correction.numel():

@@ -20,7 +20,7 @@ LIMIT = 1 << 32
 
 
 class Source(abc.ABC):
-    """One rank's end. ``streams``: the dealer's with each party in order of rank; a party's one with the dealer.
+    """One rank's end. ``streams``: the dealer's with every other rank in order; another rank's one with the dealer.
 
     ``dealt``: bytes of corrections that there are; None if as many come as are asked for.
     """
@@ -44,11 +44,11 @@ class Source(abc.ABC):
 
 
 class Messages(Source):
-    """Messages between a running dealer and the last party."""
+    """Messages between a running dealer and the last computing party."""
 
     def __init__(self, party: Party, seeds: Seeds) -> None:
         dealer = cast(int, party.dealer)
-        ranks = range(party.computing) if party.role is Role.DEALER else [dealer]
+        ranks = range(dealer) if party.role is Role.DEALER else [dealer]
         self.streams = [seeds.stream(rank, "correlations", dealer) for rank in ranks]
         self._party = party
         self._dealer = dealer

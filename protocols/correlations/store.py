@@ -1,17 +1,17 @@
-r"""Correlations in files, dealt before the parties run: one file for each computing party.
+r"""Correlations in files, dealt before the parties run: one file for each computing party and each client.
 
 All numbers are big-endian::
 
     offset  size  field
          0     8  magic    b"JFDEALT1"
          8     8  state    b"unused\0\0" or b"used\0\0\0\0"
-        16    32  seed     that this party's masks and parts are expanded from; zeros once used
+        16    32  seed     that this rank's masks and parts are expanded from; zeros once used
         48    32  digest   BLAKE2b of the records, the next four fields and the seed; zeros once used
         80     8  size of the header
         88     8  size of the records
-        96     8  dealt    bytes of corrections in the records of the last party, without their framing
+        96     8  dealt    bytes of corrections in the last computing party's records, without their framing
        104        header   JSON: a dictionary of public texts and numbers, at most 64 KiB
-                  records  of the last party alone: size of the message (8 bytes), message (see `source`)
+                  records  of the last computing party alone: size of the message (8 bytes), message (see `source`)
 
 A file is used once. `Dealt.use` overwrites seed, digest and state before the first mask is drawn, and waits until the
 disk has them, so that a run that crashes leaves a used file. The file stays locked while a session has it.
@@ -71,20 +71,21 @@ class Writer(Source):
         folder: is made if it is missing; must not hold files of a deal.
         parties: number of computing parties.
         facts: what the header says about the program; texts and numbers.
+        clients: number of clients, whose files come after; they hold a seed and no records.
 
     Raises ConfigurationError if files of a deal are there already, or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, parties: int, facts: Mapping[str, Any]) -> None:
-        self._paths = [deal_file(folder, rank) for rank in range(parties)]
+    def __init__(self, folder: str | Path, parties: int, facts: Mapping[str, Any], clients: int = 0) -> None:
+        ranks = range(parties + clients)
+        self._last = parties - 1
+        self._paths = [deal_file(folder, rank) for rank in ranks]
         deal = os.urandom(16).hex()
-        self._headers = [
-            json.dumps({**facts, "deal": deal, "rank": rank, "parties": parties}, sort_keys=True).encode()
-            for rank in range(parties)
-        ]
+        every = {**facts, "deal": deal, "parties": parties, "clients": clients}
+        self._headers = [json.dumps({**every, "rank": rank}, sort_keys=True).encode() for rank in ranks]
         if len(self._headers[-1]) > _LONGEST_HEADER:
             raise ConfigurationError(f"a header of {len(self._headers[-1])} bytes; want at most {_LONGEST_HEADER}")
-        self._seeds = [new_seed() for _ in range(parties)]
+        self._seeds = [new_seed() for _ in ranks]
         self.streams = [_stream(seed, deal) for seed in self._seeds]
         self._records = self._corrections = 0
         self._hash = _hash()
@@ -106,18 +107,19 @@ class Writer(Source):
     def finish(self) -> None:
         with self._failing():
             self._begin()
-            for rank in range(len(self._paths) - 1):
+            others = [rank for rank in range(len(self._paths)) if rank != self._last]
+            for rank in others:
                 file = self._draft()
                 file.write(self._preamble(rank, 0, _hash()) + self._headers[rank])
             last = self._files[0]
             last.seek(0)
-            last.write(self._preamble(len(self._paths) - 1, self._records, self._hash))
+            last.write(self._preamble(self._last, self._records, self._hash))
             for file in self._files:
                 file.flush()
                 os.fsync(file.fileno())
             self._refuse_others()
-            for file, path in zip([*self._files[1:], last], self._paths, strict=True):
-                Path(file.name).rename(path)
+            for file, rank in zip([*self._files[1:], last], [*others, self._last], strict=True):
+                Path(file.name).rename(self._paths[rank])
                 file.close()
             self._files = []
             directory = os.open(self._paths[0].parent, os.O_RDONLY)
@@ -146,7 +148,7 @@ class Writer(Source):
     def _begin(self) -> None:
         """Have the draft of the last party's file, the first in the list. Until `finish` it holds no seed."""
         if not self._files:
-            self._draft().write(bytes(_LAYOUT.size) + self._headers[-1])
+            self._draft().write(bytes(_LAYOUT.size) + self._headers[self._last])
 
     def _draft(self) -> BinaryIO:
         """A new file that only this user can read, under a name that nobody takes for a complete one."""
@@ -172,7 +174,7 @@ class Writer(Source):
 
 
 class Dealt(Source):
-    """A party's end: one file, locked, and read through once to find damage. Nothing is drawn before `use`.
+    """A party's or client's end: one file, locked, and read through once to find damage. Nothing is drawn before `use`.
 
     Arguments:
         path: a file that belongs to this user and that nobody else can read; no symbolic link.

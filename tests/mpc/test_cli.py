@@ -39,10 +39,8 @@ def test_what_cannot_start_is_said(arguments, text, capsys):
 def test_the_program_keeps_its_options(monkeypatch):
     seen = {}
 
-    def run_local(command, ranks, base_port, *, dealer, prefix, environ):
-        seen.update(
-            command=command[1:], ranks=ranks, base_port=base_port, dealer=dealer, prefix=prefix, environ=environ
-        )
+    def run_local(command, ranks, base_port, **others):
+        seen.update(command=command[1:], ranks=ranks, base_port=base_port, **others)
         return 7
 
     monkeypatch.setattr(cli, "run_local", run_local)
@@ -52,9 +50,12 @@ def test_the_program_keeps_its_options(monkeypatch):
         "ranks": 4,
         "base_port": 9000,
         "dealer": True,
+        "clients": 0,
         "prefix": True,
         "environ": {},
     }
     cli.main(["run", "-m", "experiments.clinical", "--epochs", "1"])
     assert seen["command"] == ["-m", "experiments.clinical", "--epochs", "1"]
     assert seen["ranks"] == 3
+    cli.main(["run", "-n", "4", "--clients", "1", __file__])
+    assert (seen["ranks"], seen["clients"]) == (4, 1)

@@ -45,8 +45,8 @@ class Ended:
         return f"code {self.code} after {self.seconds:.1f} s\n{self.out}\n{self.err}"
 
 
-def over_tls(n: int, command: list[str], *, dealer: bool = False) -> Ended:
-    call = f"run_local(sys.argv[1:], {n}, dealer={dealer})"
+def over_tls(n: int, command: list[str], *, dealer: bool = False, clients: int = 0) -> Ended:
+    call = f"run_local(sys.argv[1:], {n}, dealer={dealer}, clients={clients})"
     starter = f"import sys; from parties.launch import run_local; sys.exit({call})"
     return Ended([sys.executable, "-c", starter, *command])
 

@@ -9,6 +9,10 @@ def test_threads():
     check_channel(lambda n, program: simulate(n, program, dealer=False))
 
 
+def test_threads_with_a_client():
+    check_channel(lambda n, program: simulate(n, program, dealer=False, clients=1), ranks=(3,), failures=False)
+
+
 @pytest.mark.processes
 def test_tls():
     check_channel(by_processes(over_tls))

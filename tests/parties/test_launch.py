@@ -108,6 +108,14 @@ def test_a_dealer_on_the_last_rank():
     assert "[2] Party(rank 2 of 3, dealer, dealer 2)" in ended.out
 
 
+def test_clients_before_the_dealer():
+    program = "from parties.roles import connect\nwith connect() as p: print(p.role.value, p.clients)"
+    ended = over_tls(4, python(program), dealer=True, clients=1)
+    assert ended.code == 0, ended
+    assert "[2] client range(2, 3)" in ended.out
+    assert "[3] dealer range(2, 3)" in ended.out
+
+
 def test_nothing_says_who_this_is():
     with pytest.raises(ConfigurationError, match="this process has no peers; start a program with `jointfit run -n 3"):
         connect(environ={})
@@ -121,6 +129,8 @@ def test_nothing_says_who_this_is():
         ({"JOINTFIT_RANK": "0", "JOINTFIT_ADDRESSES": "a:1,b:2", "JOINTFIT_CREDENTIALS": "."}, "too few ranks: got 2"),
         ({"JOINTFIT_DEALER": "first"}, "want 'last' or 'none'"),
         ({"JOINTFIT_DEADLINE": "soon"}, "want seconds"),
+        ({"JOINTFIT_CLIENTS": "-1"}, "JOINTFIT_CLIENTS is '-1'; want the number of clients"),
+        ({"JOINTFIT_CLIENTS": "2", "OMPI_COMM_WORLD_SIZE": "4"}, "two computing parties, 2 clients and a dealer"),
         ({"OMPI_COMM_WORLD_SIZE": "1"}, "too few ranks: got 1"),
     ],
 )

@@ -1,3 +1,4 @@
+import threading
 import time
 
 import numpy as np
@@ -17,8 +18,9 @@ from parties.errors import (
     WireError,
 )
 from parties.frames import FrameType, Header, advance
-from parties.party import Party, Role
-from parties.threads import simulate
+from parties.party import Party
+from parties.ranks import Role
+from parties.threads import ThreadChannel, _Hub, simulate
 
 
 def test_roles():
@@ -35,6 +37,52 @@ def test_roles():
         (2, 3, Role.DEALER, 2, 2, (0, 1), session),
     ]
     assert simulate(2, lambda party: (party.computing, party.dealer), dealer=False) == [(2, None)] * 2
+
+
+def test_clients():
+    def program(party):
+        return party.rank, party.role, party.computing, party.clients, party.dealer, party.peers
+
+    clients = range(2, 4)
+    assert simulate(5, program, clients=2) == [
+        (0, Role.COMPUTING, 2, clients, 4, (1,)),
+        (1, Role.COMPUTING, 2, clients, 4, (0,)),
+        (2, Role.CLIENT, 2, clients, 4, (0, 1)),
+        (3, Role.CLIENT, 2, clients, 4, (0, 1)),
+        (4, Role.DEALER, 2, clients, 4, (0, 1)),
+    ]
+    assert simulate(3, program, dealer=False, clients=1)[2] == (2, Role.CLIENT, 2, range(2, 3), None, (0, 1))
+    assert [program(DryParty(2, clients=2, rank=rank)) for rank in range(5)] == simulate(5, program, clients=2)
+
+
+def test_ranks_that_disagree_on_clients():
+    hub = _Hub(4)
+    channels = [ThreadChannel(hub, rank, 4) for rank in range(4)]
+    told = {}
+
+    def start(rank):
+        with pytest.raises(DisagreementError, match="4 ranks, 1 clients, dealer 3") as caught:
+            Party(channels[rank], dealer=True, clients=int(rank != 1))
+        told[rank] = caught.value
+
+    threads = [threading.Thread(target=start, args=(rank,)) for rank in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert {told[rank].rank for rank in range(4) if not told[rank].relayed} == {1}
+
+
+@pytest.mark.parametrize(
+    ("size", "roles", "said"),
+    [
+        (3, {"clients": 1}, "got 3, want at least 4: two computing parties, 1 client and a dealer"),
+        (4, {"clients": 2}, "got 4, want at least 5: two computing parties, 2 clients and a dealer"),
+        (2, {"clients": 1, "dealer": False}, "got 2, want at least 3: two computing parties and 1 client"),
+        (3, {"clients": -1}, "clients: got -1, want 0 or more"),
+    ],
+)
+def test_clients_do_not_compute(size, roles, said):
+    with pytest.raises(ConfigurationError, match=said):
+        simulate(size, lambda party: None, **roles)
 
 
 def test_too_few_ranks():
@@ -90,7 +138,7 @@ def test_the_dry_party_counts_the_same():
 
 def test_setup_is_counted_apart():
     count = simulate(3, lambda party: party.counts.total("setup"))
-    assert count[0].bytes_sent == 2 * 16 + 2 * len("3 ranks, dealer 2")
+    assert count[0].bytes_sent == 2 * 16 + 2 * len("3 ranks, 0 clients, dealer 2")
     assert simulate(3, lambda party: party.counts.total("online")) == [Count()] * 3
 
 

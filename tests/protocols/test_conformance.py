@@ -34,6 +34,18 @@ def test_shares_are_uniform(parties, value):
     testing.check_uniform_shares(Additive, parties, value)
 
 
+CLIENT_CASES = ("add", "multiply", "gram matrix", "convolution", "rescale", "both", "zero", "choose", "maximum", "exp")
+
+
+@pytest.mark.parametrize("name", CLIENT_CASES)
+def test_inputs_of_clients(name):
+    testing.check_clients(Additive, COSTS, (2,), [BY_NAME[name]])
+
+
+def test_clients_of_three_parties():
+    testing.check_clients(Additive, COSTS, (3,), [BY_NAME["multiply and rescale"]])
+
+
 def test_every_declared_cost_is_checked():
     checked = {case.cost for case in CASES}
-    assert set(COSTS) - checked == {"reveal", "both", "integer", "gate", "rescale"}
+    assert set(COSTS) - checked == {"reveal", "client input", "client bits", "both", "integer", "gate", "rescale"}

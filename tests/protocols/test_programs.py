@@ -95,9 +95,19 @@ def tame(seed, program):
     return kept
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_random_program_of_a_client(seed):
+    """The first input belongs to a client, the second to a computing party; both learn all values."""
+    check_program(seed, 20, clients=1)
+
+
 @pytest.mark.parametrize("bits", [12, 16, 20, 24])
 @pytest.mark.parametrize("seed", range(25))
 def test_random_program(seed, bits):
+    check_program(seed, bits)
+
+
+def check_program(seed, bits, clients=0):
     program = steps(seed * 100 + bits)
     kept = tame(seed, program)
     p = InsecurePlain(bits=52)
@@ -106,11 +116,13 @@ def test_random_program(seed, bits):
     def party(rank):
         p = Additive(rank, bits=bits)
         owned = [(v * 2**bits).long() for v in inputs(seed)]
-        values = [p.share(v if rank.rank == i else None, v.shape, bits, i) for i, v in enumerate(owned)]
-        return [(p.reveal(x), x.bits) for x in run(p, values, program, kept)]
+        owners = [2 if clients else 0, 1]
+        values = [p.share(v if rank.rank == i else None, v.shape, bits, i) for i, v in zip(owners, owned, strict=True)]
+        return [(p.reveal(x, range(2 + clients)), x.bits) for x in run(p, values, program, kept)]
 
-    got = simulate(3, party)[0]
-    for i, (w, (value, label)) in enumerate(zip(want, got, strict=True)):
+    ranks = simulate(3 + clients, party, clients=clients)
+    assert all(torch.equal(one, other) for (one, _), (other, _) in zip(ranks[0], ranks[-2], strict=True))
+    for i, (w, (value, label)) in enumerate(zip(want, ranks[0], strict=True)):
         error = (value.double() / 2.0**label - w.value.double()).abs()
         # Every step may add a unit, and steps that square or exponentiate magnify what is there.
         allowed = 2.0**-bits * 4.0 ** min(i, 4) * 300 + 3e-4
