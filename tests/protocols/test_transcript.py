@@ -6,8 +6,10 @@ import threading
 import pytest
 import torch
 
-from parties import DisagreementError, Role, simulate
+from parties import DisagreementError, DryParty, Role, simulate
 from protocols import Additive
+from protocols.base import Cost
+from protocols.costs import COSTS
 from protocols.memory import Memory
 from protocols.transcript import SIZE, Transcript
 
@@ -173,6 +175,22 @@ def test_honest_parties_have_one_transcript_that_nothing_else_has():
     assert one[0][0] == one[1][0] == one[2][0]
     assert len({*one[0][0], *again[0][0]}) == 6
     assert [each[1] for each in one[:3]] == [(2 * SIZE, 0), (2 * SIZE, 64), (2 * SIZE, 64)]
+
+
+@pytest.mark.parametrize("parties", [2, 3])
+def test_a_reveal_costs_what_is_declared_and_planned(parties):
+    def program(party):
+        p = Additive(party, planning=isinstance(party, DryParty))
+        x = p.share(torch.arange(100) if party.rank == 0 else None, torch.Size([100]), 20, 0)
+        p.settle(x)
+        before = party.counts.snapshot()
+        p.reveal(x)
+        sent = (party.counts - before).total("online")
+        return Cost(sent.bytes_sent // (parties - 1), sent.rounds)
+
+    sent = simulate(parties + 1, program)[:parties]
+    assert [COSTS["reveal"](100)] * parties == sent
+    assert program(DryParty(parties)) == sent[0]
 
 
 def test_labels_and_shapes_are_in_it():
