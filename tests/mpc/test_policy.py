@@ -1,6 +1,8 @@
 """The agreed list of reveals: what is not on it is refused on every rank, and no path leads around it."""
 
+import dataclasses
 import hashlib
+import json
 import time
 
 import pytest
@@ -188,3 +190,23 @@ def test_a_session_is_held_to_what_was_agreed():
     policy = agreed(seconds=0.05)
     with pytest.raises(parties.LimitError, match=r"longer than the agreed 0.05 s"):
         mpc.simulate(3, lambda session: (time.sleep(0.1), program(session)), agreed=policy)
+
+
+def test_a_client_is_held_to_the_list_too(tmp_path):
+    names = ("anna", "bert", "carl", "dealer")
+    policy = agreed(allowed("mean", 2, shape=(2,)), names=names, log=None)
+
+    def program(party):
+        log = tmp_path / names[party.rank]
+        with mpc.session(party=party, agreed=dataclasses.replace(policy, log=log)) as session:
+            x = session.share(X if session.is_client else None, owner=2)
+            for to in (0, None, [1, 2]):
+                with pytest.raises(mpc.RevealRefused, match=r"'mean' to 2, 1 times, shape \(2,\) \(0 used\)"):
+                    session.reveal(x.mean(0), to=to, name="mean")
+            return session.reveal(x.mean(0), to=2, name="mean")
+
+    results = parties.simulate(4, program, clients=1)
+    assert [value is None for value in results] == [True, True, False, True]
+    torch.testing.assert_close(results[2], X.mean(0), atol=1e-5, rtol=0)
+    events = [[json.loads(line)["event"] for line in (tmp_path / name).read_text().splitlines()] for name in names]
+    assert events == [[*["refused"] * 3, "intent", "done"]] * 3 + [[*["refused"] * 3, "intent"]]
