@@ -178,7 +178,6 @@ class Additive(Steps, Protocol):
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
         for rank in receivers:
             self._check_rank("receiver", rank)
-        self.note(f"reveal to {receivers}".encode())
         value = products.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
 

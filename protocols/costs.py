@@ -3,7 +3,7 @@
 ``n`` counts elements. Bytes are those that a party sends to one peer, times the number of peers; offline bytes go
 from the dealer to the last party, whatever the number of parties. Operands are fresh (in no masked form) and carry
 the session's fraction bits, 20 unless said otherwise. An input of a client is sent by the client alone, to every
-computing party.
+computing party; "client reveal" is what a client among the receivers adds for every computing party.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ COSTS: Mapping[str, Formula] = MappingProxyType(
         "reveal": lambda n: Cost(8 * n + SIZE, 2, 0),
         "client input": lambda n: Cost(8 * n, 1, 8 * n),
         "client bits": lambda n: Cost(packed(n), 1, packed(n)),
+        "client reveal": lambda n: Cost(8 * n, 0, 0),
         "multiply": lambda n: Cost(16 * n, 1, 8 * n),
         "rescale": lambda n: Cost(8 * n, 1, 12 * n),
         "multiply and rescale": lambda n: Cost(24 * n, 2, 20 * n),

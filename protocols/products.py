@@ -113,24 +113,22 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
 
 
 def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
-    """Compare the transcript, then send re-randomised parts of x to the receivers.
+    """Compare the transcript, then send re-randomised parts of x to the receivers, who learn the sum of these alone.
 
-    A receiver, client or computing party, learns the sum of the parts alone.
-
-    Cost: two rounds: 32 bytes to each other party; 8 bytes an element (bits: 1) to each receiver.
+    Cost: two rounds: 32 bytes to each other computing party; 8 bytes an element (bits: 1) to each receiver.
     """
     size = x.numel * (1 if x.is_bit else 8)
-    party = p.party
+    party, computing = p.party, range(p.party.computing)
     if p.before_reveal is not None:
         p.before_reveal(receivers, b"" if p.virtual else p.transcript.digest())
     if isinstance(party, DryParty):
         if party.role is not Role.DEALER:
-            ranks = range(party.computing)
-            party.round({r: {to: SIZE for to in ranks if to != r} for r in ranks}, label)
-            party.round({r: {to: size for to in receivers if to != r} for r in ranks}, "reveal")
+            party.round({r: {to: SIZE for to in computing if to != r} for r in computing}, label)
+            party.round({r: {to: size for to in receivers if to != r} for r in computing}, "reveal")
         return None
-    if party.role is not Role.COMPUTING:
-        return _heard(p, x, size) if party.rank in receivers else None
+    context = f"{label}\0{p.correlations.program}"
+    if p.virtual:
+        return _heard(p, x, size, context) if party.rank in receivers else None
     p.transcript.compare(party, label)
     part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
     part = p.memory.to_host(part)
@@ -140,20 +138,21 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) 
         {rank: message for rank in receivers if rank != party.rank},
         dict.fromkeys(party.peers, size) if mine else {},
         "reveal",
-        context=p.correlations.program,
+        context=context,
     )
     if not mine:
         return None
     value = _sum(x, part, answers)
-    if set(range(party.computing)) <= set(receivers):
+    if set(computing) <= set(receivers):
         p.transcript.add("reveal", [value])
-    return value
+    return value.bool() if x.is_bit else value
 
 
-def _heard(p: Additive, x: AdditiveShare, size: int) -> Tensor:
+def _heard(p: Additive, x: AdditiveShare, size: int, context: str) -> Tensor:
     """What a client receives of a reveal."""
-    answers = p.party.exchange({}, dict.fromkeys(p.party.peers, size), "reveal", context=p.correlations.program)
-    return _sum(x, torch.zeros(x.shape, dtype=x.dtype), answers)
+    answers = p.party.exchange({}, dict.fromkeys(p.party.peers, size), "reveal", context=context)
+    value = _sum(x, torch.zeros(x.shape, dtype=x.dtype), answers)
+    return value.bool() if x.is_bit else value
 
 
 def _sum(x: AdditiveShare, part: Tensor, answers: Mapping[int, memoryview]) -> Tensor:
@@ -161,4 +160,4 @@ def _sum(x: AdditiveShare, part: Tensor, answers: Mapping[int, memoryview]) -> T
     for answer in answers.values():
         theirs = torch.frombuffer(answer, dtype=part.dtype).reshape(part.shape) if part.numel() else part
         part = part ^ theirs if x.is_bit else part + theirs
-    return part.bool() if x.is_bit else part
+    return part

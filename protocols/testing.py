@@ -233,7 +233,7 @@ def check_clients(
 ) -> None:
     """Ask the questions of all cases with inputs that belong to two clients, who also learn the results.
 
-    Raises AssertionError that names what failed. ``costs`` declares "client input" and "client bits".
+    Raises AssertionError that names what failed. ``costs`` declares "client input", "client bits" and "client reveal".
     """
     for size in parties:
         check_uniform_shares(make, size, clients=2)
@@ -251,7 +251,6 @@ def check_client_cost(
     The client alone sends an input, to every computing party; the computing parties alone send a reveal.
     """
     client, shape = parties + clients - 1, torch.Size([n])
-    ranks = range(parties + clients)
 
     def program(party: Party) -> list[Cost]:
         protocol = make(party, bits=BITS, planning=isinstance(party, DryParty))
@@ -268,20 +267,22 @@ def check_client_cost(
         count(lambda: protocol.settle(protocol.share(value, shape, BITS, client)))
         count(lambda: protocol.settle(protocol.share_bits(truth, shape, client)))
         known = protocol.constant(torch.arange(n), BITS)
+        count(lambda: protocol.reveal(known, [0]))
         count(lambda: protocol.reveal(known, [0, client]))
         return out
 
     got = simulate(parties + clients + 1, program, clients=clients)
-    declared = [costs["client input"](n), costs["client bits"](n), costs["reveal"](n)]
-    for rank in ranks:
-        inputs, reveal = declared[:2], declared[2]
+    inputs, reveal = [costs["client input"](n), costs["client bits"](n)], costs["client reveal"](n)
+    for rank in range(parties + clients):
+        before = got[rank][2]
         if rank == client:
-            want = [*(Cost(one.bytes * parties, one.rounds, one.offline) for one in inputs), Cost(0, reveal.rounds, 0)]
+            want = [Cost(one.bytes * parties, one.rounds, one.offline) for one in inputs]
+            want += [Cost(0, 0, 0), Cost(0, 1, 0)]
         elif rank < parties:
             want = [Cost(0, one.rounds, one.offline) for one in inputs]
-            want.append(Cost(reveal.bytes * (1 + (rank != 0)), reveal.rounds, 0))
+            want += [before, Cost(before.bytes + reveal.bytes, before.rounds + reveal.rounds, 0)]
         else:
-            want = [*(Cost(0, 0, one.offline) for one in inputs), Cost(0, 0, 0)]
+            want = [*(Cost(0, 0, one.offline) for one in inputs), Cost(0, 0, 0), Cost(0, 0, 0)]
         planned = program(DryParty(parties, clients=clients, rank=rank))
         if not got[rank] == want == planned:
             text = f"declared {want}, planned {planned}, sent {got[rank]}"

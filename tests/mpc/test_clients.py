@@ -325,7 +325,7 @@ def check_run(ended):
 def test_over_tls(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     command = ["run", "-n", "4", "--clients", "1", str(tmp_path / "program.py")]
-    check_run(Ended([sys.executable, "-m", "mpc.cli", *command]))
+    check_run(Ended([sys.executable, "-m", "mpc.cli", *command], timeout=240))
 
 
 @pytest.mark.processes
@@ -333,4 +333,4 @@ def test_over_tls(tmp_path):
 def test_over_mpi(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     command = ["-n", "4", sys.executable, str(tmp_path / "program.py")]
-    check_run(Ended(["env", "JOINTFIT_CLIENTS=1", mpirun(), *command]))
+    check_run(Ended(["env", "JOINTFIT_CLIENTS=1", mpirun(), *command], timeout=240))
