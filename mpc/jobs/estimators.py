@@ -57,7 +57,7 @@ def _settings(kind: type[Estimator]) -> list[str]:
 def _check(key: str, value: Any) -> None:
     if key == "hidden":
         if not (isinstance(value, tuple | list) and all(type(size) is int for size in value)):
-            raise ConfigurationError(f"model.parameters.hidden: got {value!r}; want an array of sizes, such as [32, 16]")
+            raise ConfigurationError(f"model.parameters.hidden: got {value!r}; want an array of sizes such as [32, 16]")
     elif type(value) not in _KINDS[key]:
         want = "a whole number" if float not in _KINDS[key] else "a number"
         raise ConfigurationError(f"model.parameters.{key}: got {value!r}; want {want}")

@@ -22,14 +22,15 @@ def example(tmp_path_factory):
 
 def tables(example):
     job = read_job(example[0])
-    columns = [Column(each.name, each.unit, each.lowest, each.highest, each.log, each.categories) for each in job.data.features]
+    columns = [Column(each.name, each.unit, each.lowest, each.highest) for each in job.data.features]
     schema = Schema(tuple(columns), job.data.label)
     return [schema.encode(read_table(path)) for path in example[1:]]
 
 
 def test_it_is_a_job_with_placeholders(example):
     folder = example[0].parent
-    assert [path.relative_to(folder).as_posix() for path in example] == ["job.toml", "data/hospital_a.csv", "data/hospital_b.csv"]
+    places = [path.relative_to(folder).as_posix() for path in example]
+    assert places == ["job.toml", "data/hospital_a.csv", "data/hospital_b.csv"]
     job = read_job(example[0])
     assert job.placeholders == job.names == ("hospital_a", "hospital_b", "dealer")
     assert len(job.data.features) == 30
@@ -41,10 +42,10 @@ def test_it_shows_every_field(example):
     text = example[0].read_text("utf-8")
     from parties.job import tables as kinds
 
-    for kind in (kinds.Protocol, kinds.Limits, kinds.Checkpoints, kinds.Relay, kinds.Member, kinds.Column, kinds.Data, kinds.Model):
+    parties = (kinds.Relay, kinds.Member, kinds.Limits, kinds.Checkpoints)
+    for kind in (*parties, kinds.Protocol, kinds.Data, kinds.Column, kinds.Model, kinds.Reveal):
         for field in kind.model_fields:
             assert f"{field} = " in text or f"{field}:" in text, field
-    assert all(f"{field} = " in text or f"{field}:" in text for field in kinds.Reveal.model_fields)
     tomllib.loads(text.replace("# [relay]", "[relay]").replace("# address = ", "address = "))
 
 
@@ -89,14 +90,14 @@ def test_it_replaces_nothing_unless_told_to(tmp_path):
 @pytest.mark.parametrize(
     ("name", "parameters", "says"),
     [
-        ("LogisticRegresion", {}, r'model\.estimator: got "LogisticRegresion"; want one of LinearRegression, LogisticReg'),
-        ("Ridge", {"c": 1.0}, r"model\.parameters\.c: got a parameter that Ridge does not have; want .*: alpha, epochs, batch"),
+        ("LogisticRegresion", {}, r'model\.estimator: got "LogisticRegresion"; want one of LinearReg'),
+        ("Ridge", {"c": 1.0}, r"model\.parameters\.c: got a parameter that Ridge does not have; want .*: alpha, ep"),
         ("Ridge", {"epochs": 2.5}, r"model\.parameters\.epochs: got 2\.5; want a whole number"),
         ("Ridge", {"epochs": True}, r"model\.parameters\.epochs: got True; want a whole number"),
         ("Ridge", {"epochs": 0}, r"model\.parameters: got epochs=0"),
         ("Ridge", {"lr": "fast"}, r"model\.parameters\.lr: got 'fast'; want a number"),
         ("MLPClassifier", {"hidden": 16}, r"model\.parameters\.hidden: got 16; want an array of sizes"),
-        ("MLPClassifier", {"hidden": (16, 1.5)}, r"model\.parameters\.hidden: got \(16, 1\.5\); want an array of sizes"),
+        ("MLPClassifier", {"hidden": (16, 1.5)}, r"model\.parameters\.hidden: got \(16, 1\.5\); want an array"),
     ],
 )
 def test_wrong_estimators_are_named_by_field(name, parameters, says):
@@ -105,9 +106,10 @@ def test_wrong_estimators_are_named_by_field(name, parameters, says):
 
 
 def test_estimators_take_all_their_settings():
-    made = make_estimator("MLPClassifier", {"hidden": (16, 8), "alpha": 1, "epochs": 2, "batch": 10, "lr": 0.1, "seed": 3})
+    all_of_them = {"hidden": (16, 8), "alpha": 1, "epochs": 2, "batch": 10, "lr": 0.1, "seed": 3}
+    made = make_estimator("MLPClassifier", all_of_them)
     assert isinstance(made, MLPClassifier)
-    assert made.get_params() == {"hidden": (16, 8), "alpha": 1, "epochs": 2, "batch": 10, "lr": 0.1, "seed": 3}
+    assert made.get_params() == all_of_them
     assert isinstance(make_estimator("LogisticRegression", {"c": 2}), LogisticRegression)
 
 

@@ -42,6 +42,9 @@ to = ["hospital_a"]
 """
 
 
-def job(parties=(HOSPITAL_A, HOSPITAL_B, DEALER), *, top="", split="rows", columns=COLUMNS, model=MODEL, reveals=REVEALS):
+EVERYBODY = (HOSPITAL_A, HOSPITAL_B, DEALER)
+
+
+def job(parties=EVERYBODY, *, top="", split="rows", columns=COLUMNS, model=MODEL, reveals=REVEALS):
     head = f'format = 1\nname = "trial"\n{top}\n'
     return "".join([head, *parties, f'[data]\nsplit = "{split}"\nlabel = "died"\n', columns, model, reveals])

@@ -17,11 +17,13 @@ RELAY = '[relay]\naddress = "r.example.org:7400"'
 
 def described(addresses, *, relay=False):
     """A job whose members are reachable or not: computing parties, a client after the second, the dealer last."""
-    roles = [["owner", "computing", "receiver"], ["owner", "computing"], *[["owner"]] * (len(addresses) - 3), ["dealer"]]
+    clinics = [["owner"]] * (len(addresses) - 3)
+    roles = [["owner", "computing", "receiver"], ["owner", "computing"], *clinics, ["dealer"]]
     names = ["hospital_a", "hospital_b", *(f"clinic_{n}" for n in range(len(addresses) - 3)), "dealer"]
+    places = [f"{name.replace('_', '-')}.example.org:{7000 + at}" for at, name in enumerate(names)]
     parties = [
-        jobs.party(name, role, f"sha256:{at + 1:064x}", f"{name.replace('_', '-')}.example.org:{7000 + at}" if open_ else None)
-        for at, (name, role, open_) in enumerate(zip(names, roles, addresses, strict=True))
+        jobs.party(name, roles[at], f"sha256:{at + 1:064x}", places[at] if addresses[at] else None)
+        for at, name in enumerate(names)
     ]
     return jobs.job(parties, top=RELAY if relay else "")
 
@@ -76,7 +78,8 @@ def test_every_pair_has_one_link_or_the_job_is_refused(addresses, relay):
     assert nx.is_weakly_connected(graph)
     assert graph.number_of_edges() == job.size * (job.size - 1) // 2
     for low, high in combinations(job.members, 2):
-        (source, target) = next(edge for edge in ((low.name, high.name), (high.name, low.name)) if graph.has_edge(*edge))
+        both_ways = ((low.name, high.name), (high.name, low.name))
+        source, target = next(edge for edge in both_ways if graph.has_edge(*edge))
         through = graph.edges[source, target]["relay"]
         assert bool(through) == (low.address is None and high.address is None)
         assert through or job.member(target).address is not None
