@@ -146,7 +146,7 @@ FIELDS = [
     ('name = "stage"', 'name = " stage"', "data.columns[1].name", 'got " stage"; want 1 to 100 printable characters'),
     ('"I", "II"', '"I", "I"', "data.columns[1].categories[1]", 'got "I" a second time; want'),
     ('"I", "II", "III"', '"I"', "data.columns[1].categories", 'got ["I"]; want two categories at least'),
-    ('name = "stage"', 'name = "stage"\nunit = 2', "data.columns[1].unit", "got unit of a column with categories; want"),
+    ('name = "stage"', 'name = "stage"\nunit = 2', "data.columns[1].unit", "got unit of a column with categories"),
     ("unit = 10", "unit = 0", "data.columns[0].unit", "got 0; want greater than 0"),
     ("unit = 10", "unit = inf", "data.columns[0].unit", "got inf; want a finite number"),
     ("unit = 10", "unit = 1e-6", "data.columns[0].highest", "got 120 in units of 1e-06; want less than 2^21 "),
