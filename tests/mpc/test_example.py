@@ -1,7 +1,7 @@
 """The example that `jointfit init` writes."""
 
 import hashlib
-import tomllib
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from mpc.estimators import LogisticRegression, MLPClassifier
 from mpc.jobs.estimators import make_estimator
 from mpc.jobs.example import write_example
 from parties import ConfigurationError
-from parties.job import read_job
+from parties.job import describe, parse_job, read_job
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,17 @@ def test_it_shows_every_field(example):
     for kind in (*parties, kinds.Protocol, kinds.Data, kinds.Column, kinds.Model, kinds.Reveal):
         for field in kind.model_fields:
             assert f"{field} = " in text or f"{field}:" in text, field
-    tomllib.loads(text.replace("# [relay]", "[relay]").replace("# address = ", "address = "))
+
+
+def test_what_it_comments_out_works(example):
+    """A relay, and a clinic that owns data without computing."""
+    fields = r"^# (\[.*\]|address = .*|name = .*|roles = .*|fingerprint = .*)$"
+    text = re.sub(fields, r"\1", example[0].read_text("utf-8"), flags=re.MULTILINE)
+    job = parse_job(text.encode())
+    assert job.relay.endpoint == ("relay.example.org", 7400)
+    assert job.names == ("hospital_a", "hospital_b", "clinic", "dealer")
+    assert (job.clients, job.owners, job.receivers) == (range(2, 3), (0, 1, 2), (0, 1, 2))
+    assert "clinic (rank 2) brings data, of which it sends one random share to each computing party" in describe(job)
 
 
 def test_its_tables_fit_its_columns_and_are_the_real_ones(example):
