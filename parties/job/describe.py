@@ -38,7 +38,7 @@ def _members(job: Job) -> Iterator[str]:
 
 def _does(member: Member) -> list[str]:
     if member.deals:
-        return ["is the dealer: it sends random numbers to the others, and receives nothing that depends on data"]
+        return ["is the dealer: it sends random numbers to the computing parties, and gets neither data nor shares"]
     does = []
     if member.owns:
         how = "" if member.computes else ", of which it sends one random share to each computing party"
@@ -79,7 +79,8 @@ def _column(column: Column) -> str:
     if column.categories:
         return f'"{column.name}": one of {", ".join(column.categories)}'
     bounds = f"{column.lowest:g} to {column.highest:g}"
-    return f'"{column.name}": numbers, {bounds}' + (f", in units of {column.unit:g}" if column.unit != 1 else "")
+    log = ", as log(1 + x)" if column.log else ""
+    return f'"{column.name}": numbers, {bounds}{log}' + (f", in units of {column.unit:g}" if column.unit != 1 else "")
 
 
 def _model(job: Job) -> Iterator[str]:
@@ -99,6 +100,8 @@ def _learns(job: Job) -> Iterator[str]:
         yield f"{member.name}: {', '.join(told) or 'nothing'}"
     yield "All learn what this file says, numbers of rows, and how long the run takes. What is opened can itself say"
     yield "something about the rows that it was computed from."
+    yield f"This holds if all run the program as it is, at least one of the {job.computing} computing parties keeps its"
+    yield "shares to itself, and the dealer helps nobody to learn more."
 
 
 def _revealed(reveal: Reveal) -> str:

@@ -379,6 +379,7 @@ def test_everything_of_a_job_shows_in_its_description():
         ('["owner", "computing"]', '["computing"]'),
         ("unit = 10", "unit = 11"),
         ("highest = 120", "highest = 130"),
+        ("highest = 120", "highest = 120\nlog = true"),
         ('"III"', '"IV"'),
         ("LogisticRegression", "MLPClassifier"),
         ("epochs = 6", "epochs = 7"),
