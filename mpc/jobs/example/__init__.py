@@ -1,0 +1,5 @@
+"""The example that ``jointfit init`` writes; see README.md for the source of its data."""
+
+from mpc.jobs.example.writing import write_example
+
+__all__ = ["write_example"]

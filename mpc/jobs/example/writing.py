@@ -1,0 +1,41 @@
+"""Copying the example into a user's folder."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from parties import ConfigurationError
+
+__all__ = ["write_example"]
+
+_PLACES = {
+    "job.toml": "job.toml",
+    "hospital_a.csv": "data/hospital_a.csv",
+    "hospital_b.csv": "data/hospital_b.csv",
+}
+
+
+def write_example(folder: str | Path, force: bool = False) -> list[Path]:
+    """Write a commented job of two hospitals and a dealer, and their tables, into a folder, which is made if need be.
+
+    Returns:
+        The files, the job first.
+
+    Raises:
+        ConfigurationError: one of the files exists (unless ``force``: then they are replaced), or cannot be written.
+            If one exists, none is written.
+    """
+    source, folder = files("mpc.jobs.example"), Path(folder)
+    targets = {name: folder / place for name, place in _PLACES.items()}
+    present = [str(path) for path in targets.values() if path.exists() or path.is_symlink()]
+    if present and not force:
+        raise ConfigurationError(f"{', '.join(present)} exists already; want another folder, or force")
+    try:
+        for name, path in targets.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(source.joinpath(name).read_bytes())
+    except OSError as error:
+        what = error.strerror or type(error).__name__
+        raise ConfigurationError(f"cannot write the example into {folder}: {what}") from None
+    return list(targets.values())
