@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = "jointfit checkpoint 1"
-_NAME = re.compile(r"loop-(\d{3})-step-(\d{9})-([0-9a-f]{32})\.checkpoint(\.draft)?")
+_NAME = re.compile(r"loop-(\d{3,})-step-(\d{9,})-([0-9a-f]{32})\.checkpoint(\.draft)?")
 _KEPT = 2
 _SHOWN = 8
 
@@ -239,11 +239,8 @@ class Loop:
             session.ordinary.text = manifest["torch"]
         step, save, _ = key
         session.loops[self._place - 1] = save
-        for found in have.values():
-            if found.key != key and found.step >= step:
-                found.path.unlink(missing_ok=True)
-        self._kept = [found.path for _, found in sorted(have.items()) if found.step < step]
         if self._holds:
+            self._clean(have, key)
             self._publish(have[key].path)
         _LOG.info("%s: going on after step %d of %d", label, step, self._total)
         return step
@@ -276,6 +273,14 @@ class Loop:
         sealer.seal(pack(parts, manifest), path)
         _sync(folder)
         return path
+
+    def _clean(self, have: dict[tuple[int, str, str], Found], key: tuple[int, str, str]) -> None:
+        """Remove drafts, and later steps that are done again, but not the one to go on from, nor what is not ours."""
+        later = [found.path for found in have.values() if found.step >= key[0]]
+        drafts = [path for _, path in self._files() if path.suffix == ".draft"]
+        for path in {*later, *drafts} - {have[key].path}:
+            path.unlink(missing_ok=True)
+        self._kept = [found.path for _, found in sorted(have.items()) if found.path.exists() and found.step < key[0]]
 
     def _publish(self, path: Path) -> None:
         """Take the draft into the list of files, and remove all but the newest ones."""
