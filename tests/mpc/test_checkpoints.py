@@ -124,8 +124,7 @@ def test_several_crashes_and_adam(tmp_path, kind, places):
     want = run(trainer(kind), rounding=rounding)[0]
     for place in places:
         with pytest.raises(Crash):
-            of = kept(tmp_path, resume=place != places[0])
-            run(trainer(kind, (1, place)), rounding=rounding, checkpoints=of)
+            run(trainer(kind, (1, place)), rounding=rounding, checkpoints=kept(tmp_path, place != places[0]))
     got = run(trainer(kind), rounding=rounding, checkpoints=kept(tmp_path, resume=True))[0]
     # reciprocal roots are right but for some units, which depend on random masks
     for a, b in zip(got, want, strict=True):
@@ -459,13 +458,15 @@ class Recorder:
         self.opened.append(value.numpy().tobytes())
 
     def found(self):
-        """Keys, blocks of 16 bytes of the streams, and first 16 bytes of openings; what was found is forgotten."""
-        blocks = {bytes(data[k : k + 16]) for data in self.drawn for k in range(0, len(data) - 15, 16)}
-        openings = {data[:16] for data in self.opened if len(data) >= 16}
-        keys = set(self.keys)
+        """Keys, and blocks of 16 bytes of the streams and of openings; what was found is forgotten."""
+        keys, blocks, openings = set(self.keys), _blocks(self.drawn), _blocks(self.opened)
         for each in (self.keys, self.drawn, self.opened):
             each.clear()
         return keys, blocks, openings
+
+
+def _blocks(found):
+    return {bytes(data[k : k + 16]) for data in found for k in range(0, len(data) - 15, 16)}
 
 
 def before_and_after(folder, recorder):
