@@ -157,7 +157,8 @@ class Loop:
         try:
             tensors, plain = states_of(self._others)
             parts, manifest = collect(session, self._module, self._optimizer, tensors)
-            manifest |= self._about(done) | {"others": plain, "stream": session.stream.text}
+            manifest |= self._about(done)
+            manifest |= {"others": plain, "stream": session.stream.text, "reveals": session.policy.used}
             record["manifest"] = digest(manifest)
         except ConfigurationError as error:
             record["error"] = message(error)
@@ -237,6 +238,8 @@ class Loop:
         session.stream.text = manifest["stream"]
         if manifest["torch"] is not None and session.ordinary is not None:
             session.ordinary.text = manifest["torch"]
+        used = zip(session.policy.used, manifest["reveals"], strict=True)
+        session.policy.used = [max(pair) for pair in used]
         step, save, _ = key
         session.loops[self._place - 1] = save
         if self._holds:

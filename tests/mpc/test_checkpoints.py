@@ -173,6 +173,28 @@ def test_an_estimator_goes_on_and_its_losses_are_whole(tmp_path, monkeypatch):
     torch.testing.assert_close(losses, whole, atol=1e-4, rtol=0)
 
 
+def test_reveals_before_a_crash_count(tmp_path):
+    agreed = mpc.Agreed(bytes(32), ("a", "b", "dealer"), (mpc.Allowed("loss", frozenset({0, 1}), 6),))
+
+    def program(session, crash=None):
+        x, _ = shared(session)
+        model = session.share_module(nn.Linear(4, 1))
+        session.reveal(x.sum(), name="loss")
+        for step in session.steps(4, model, None):
+            if crash == (session.rank, step):
+                raise Crash
+            session.reveal(x.sum(), name="loss")
+        used = list(session.policy.used)
+        session.reveal(x.sum(), name="loss")
+        with pytest.raises(mpc.RevealRefused):
+            session.reveal(x.sum(), name="loss")
+        return used
+
+    with pytest.raises(Crash):
+        run(lambda session: program(session, (0, 3)), checkpoints=kept(tmp_path), agreed=agreed)
+    assert run(program, checkpoints=kept(tmp_path, resume=True), agreed=agreed) == [[5]] * 3
+
+
 def test_two_loops(tmp_path):
     def program(session, crash=None):
         x, y = shared(session)
