@@ -27,11 +27,12 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mpc.announce import Record, announce, message, refuse_differences, refuse_errors
-from mpc.manifest import Manifest, Parts, agree, check_settings, collect, digest, fit, pack, restore, restored, unpack
+from mpc.checkpoint_files import Files, is_draft
+from mpc.manifest import Manifest, Parts, agree, check_settings, collect, digest, fit, restore, restored
 from mpc.module import structure
 from mpc.randomness import Ordinary, Stream
 from mpc.states import states_of, states_to
-from parties import ConfigurationError, DryParty
+from parties import ConfigurationError, DryParty, WireError
 from parties.sealing import Sealer
 
 if TYPE_CHECKING:
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _FORMAT = "jointfit checkpoint 1"
-_NAME = re.compile(r"loop-(\d{3,})-step-(\d{9,})-([0-9a-f]{32})\.checkpoint(\.draft)?")
-_KEPT = 2
 _SHOWN = 8
+
+Key = tuple[int, str, str]
+"""Step, id of the save, and hash of the manifest: what has to be equal on all ranks that have a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Found(NamedTuple):
     path: Path
 
     @property
-    def key(self) -> tuple[int, str, str]:
-        """What has to be equal on all ranks that have it."""
+    def key(self) -> Key:
+        """What has to be equal on all ranks."""
         return self.step, self.save, digest(self.manifest)
 
 
@@ -142,7 +144,7 @@ class Loop:
         self._module, self._optimizer, self._others = module, optimizer, others
         session.loops.append("")
         self._place = len(session.loops)
-        self._kept: list[Path] = []
+        self._files: Files | None = None
 
     def save(self, done: int) -> None:
         """Keep the state after ``done`` steps. Raises ConfigurationError on every rank alike if one cannot.
@@ -158,7 +160,7 @@ class Loop:
             tensors, plain = states_of(self._others)
             parts, manifest = collect(session, self._module, self._optimizer, tensors)
             manifest |= self._about(done)
-            manifest |= {"others": plain, "stream": session.stream.text, "reveals": session.policy.used}
+            manifest |= {"others": plain, "stream": session.stream.text, "reveals": list(session.policy.used)}
             record["manifest"] = digest(manifest)
         except ConfigurationError as error:
             record["error"] = message(error)
@@ -166,14 +168,15 @@ class Loop:
         refuse_errors(label, records)
         refuse_differences(label, "manifest", records, "what is to be kept")
         save = str(records[0].get("id"))
+        if not re.fullmatch("[0-9a-f]{32}", save):
+            raise WireError(f"{label}: rank 0 sent an id of {len(save)} characters; want 32 hexadecimal digits", rank=0)
         alike = len({str(each.get("torch")) for each in records}) == 1
         manifest |= {"id": save, "torch": session.ordinary.text if alike and session.ordinary else None}
         outcome: Record = {"error": None}
         draft = None
         try:
-            draft = self._draft(parts, manifest | {"rank": session.rank}, done, save)
-        except OSError as error:
-            outcome["error"] = f"cannot write a checkpoint: {error.strerror}"
+            if self._files is not None:
+                draft = self._files.write(parts, manifest | {"rank": session.rank}, done, save)
         except ConfigurationError as error:
             outcome["error"] = message(error)
         try:
@@ -183,8 +186,8 @@ class Loop:
                 draft.unlink(missing_ok=True)
             raise
         session.loops[self._place - 1] = save
-        if draft is not None:
-            self._publish(draft)
+        if self._files is not None and draft is not None:
+            self._files.publish(draft)
 
     def resume(self) -> int:
         """Put back the newest checkpoint that all have; returns the steps done, 0 if nobody has any.
@@ -196,15 +199,15 @@ class Loop:
         if isinstance(session.party, DryParty):
             return 0
         record: Record = {"structure": None, "have": [], "refused": "", "files": 0, "error": None}
-        have: dict[tuple[int, str, str], Found] = {}
+        have: dict[Key, Found] = {}
         try:
             record["structure"] = structure(self._module)
-            if self._holds:
-                files = self._files()
-                record["files"] = sum(path.suffix != ".draft" for _, path in files)
+            if session.rank < session.computing:
+                self._files = self._opened()
+                record["files"] = sum(not is_draft(path) for _, path in self._files.find())
                 if self._settings.resume:
-                    have, record["refused"] = self._look(files)
-                    record["have"] = sorted(have, reverse=True)[:_SHOWN]
+                    have, record["refused"] = self._look(self._files)
+                    record["have"] = [list(key) for key in sorted(have, reverse=True)[:_SHOWN]]
         except ConfigurationError as error:
             record["error"] = message(error)
         records = announce(session.party, label, record)
@@ -214,23 +217,23 @@ class Loop:
         if not self._settings.resume:
             _refuse_files(label, holders)
             return 0
-        common = set.intersection(*[{tuple(each) for each in record["have"]} for record in holders])
+        common = set.intersection(*_claims(holders))
         if not common:
             _refuse_some(label, holders)
-            for _, path in self._files() if self._holds else []:
+            for _, path in self._files.find() if self._files is not None else []:
                 path.unlink(missing_ok=True)
             _LOG.info("%s: nobody has any; starting at step 0", label)
             return 0
         return self._restore(label, have, max(common))
 
-    def _restore(self, label: str, have: dict[tuple[int, str, str], Found], key: tuple[int, str, str]) -> int:
+    def _restore(self, label: str, have: dict[Key, Found], key: Key) -> int:
         session = self._session
         parts: Parts = {}
         manifest: Manifest = {}
-        if self._holds:
-            parts, manifest = self._open(have[key].path)
+        if self._files is not None:
+            parts, manifest = self._open(self._files, have[key].path)
         manifest = agree(session, label, manifest, [key[2]])
-        if not self._holds:
+        if self._files is None:
             self._fit(manifest, "the checkpoint")
         tensors = {n: restored(session, manifest, parts, n) for n in manifest["tensors"] if n.startswith("other.")}
         restore(session, manifest, parts, self._module, self._optimizer)
@@ -242,17 +245,18 @@ class Loop:
         session.policy.used = [max(pair) for pair in used]
         step, save, _ = key
         session.loops[self._place - 1] = save
-        if self._holds:
-            self._clean(have, key)
-            self._publish(have[key].path)
+        if self._files is not None:
+            earlier = [found.path for _, found in sorted(have.items()) if found.step < step]
+            later = [found.path for found in have.values() if found.step >= step]
+            self._files.go_on(have[key].path, earlier, later)
         _LOG.info("%s: going on after step %d of %d", label, step, self._total)
         return step
 
-    # Files ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def _holds(self) -> bool:
-        return self._session.rank < self._session.computing and not isinstance(self._session.party, DryParty)
+    def _opened(self) -> Files:
+        folder, sealer = self._settings.folder, self._settings.sealer
+        if folder is None or sealer is None:
+            raise ConfigurationError("checkpoints without a folder or a key; a rank that holds shares wants both")
+        return Files(folder, sealer, self._place)
 
     def _about(self, done: int) -> Manifest:
         """What a checkpoint says of where it belongs; the previous loop's last one is part of it."""
@@ -261,59 +265,13 @@ class Loop:
         facts = self._session.facts
         return {"format": _FORMAT, "facts": facts, "loop": self._place, "previous": previous, "step": done}
 
-    def _place_of(self) -> tuple[Path, Sealer]:
-        folder, sealer = self._settings.folder, self._settings.sealer
-        if folder is None or sealer is None:
-            raise ConfigurationError("checkpoints without a folder or a key; a rank that holds shares wants both")
-        return folder, sealer
-
-    def _draft(self, parts: Parts, manifest: Manifest, done: int, save: str) -> Path | None:
-        if not self._holds:
-            return None
-        folder, sealer = self._place_of()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = folder / f"loop-{self._place:03d}-step-{done:09d}-{save}.checkpoint.draft"
-        sealer.seal(pack(parts, manifest), path)
-        _sync(folder)
-        return path
-
-    def _clean(self, have: dict[tuple[int, str, str], Found], key: tuple[int, str, str]) -> None:
-        """Remove drafts, and later steps that are done again, but not the one to go on from, nor what is not ours."""
-        later = [found.path for found in have.values() if found.step >= key[0]]
-        drafts = [path for _, path in self._files() if path.suffix == ".draft"]
-        for path in {*later, *drafts} - {have[key].path}:
-            path.unlink(missing_ok=True)
-        self._kept = [found.path for _, found in sorted(have.items()) if found.path.exists() and found.step < key[0]]
-
-    def _publish(self, path: Path) -> None:
-        """Take the draft into the list of files, and remove all but the newest ones."""
-        try:
-            if path.suffix == ".draft":
-                path = path.replace(path.with_suffix(""))
-            _sync(path.parent)
-            self._kept.append(path)
-            while len(self._kept) > _KEPT:
-                self._kept.pop(0).unlink(missing_ok=True)
-        except OSError as error:
-            raise ConfigurationError(f"cannot rename a checkpoint: {error.strerror}") from error
-
-    def _files(self) -> list[tuple[int, Path]]:
-        """Files and drafts of this loop, by step."""
-        folder, _ = self._place_of()
-        try:
-            names = [_NAME.fullmatch(path.name) for path in folder.iterdir()] if folder.exists() else []
-        except OSError as error:
-            raise ConfigurationError(f"cannot look into {folder.name}: {error.strerror}") from None
-        mine = [name for name in names if name and int(name[1]) == self._place]
-        return sorted((int(name[2]), folder / name[0]) for name in mine)
-
-    def _look(self, files: list[tuple[int, Path]]) -> tuple[dict[tuple[int, str, str], Found], str]:
+    def _look(self, files: Files) -> tuple[dict[Key, Found], str]:
         """What opens and fits, and why the newest of the others does not."""
-        have: dict[tuple[int, str, str], Found] = {}
+        have: dict[Key, Found] = {}
         refused = ""
-        for step, path in files:
+        for step, path in files.find():
             try:
-                _, manifest = self._open(path)
+                _, manifest = self._open(files, path)
                 self._fit(manifest, path.name)
             except ConfigurationError as error:
                 _LOG.warning("rank %d, step %d: %s", self._session.rank, step, error)
@@ -323,10 +281,9 @@ class Loop:
             have[found.key] = found
         return have, refused
 
-    def _open(self, path: Path) -> tuple[Parts, Manifest]:
+    def _open(self, files: Files, path: Path) -> tuple[Parts, Manifest]:
         """A file's parts and its manifest without the rank."""
-        _, sealer = self._place_of()
-        parts, manifest = unpack(bytes(sealer.open(path)), path.name)
+        parts, manifest = files.read(path)
         check_settings(manifest, self._session, path.name)
         manifest.pop("rank")
         return parts, manifest
@@ -354,13 +311,17 @@ def _hash(stream: Ordinary | Stream | None) -> str | None:
     return None if stream is None else hashlib.sha256(stream.text.encode()).hexdigest()
 
 
-def _sync(folder: Path) -> None:
-    """Wait until a folder's names are on the disk."""
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+def _claims(records: list[Record]) -> list[set[Key]]:
+    """What each rank says it has. Raises WireError for what is no list of steps, ids and hashes."""
+    claims: list[set[Key]] = []
+    for rank, record in enumerate(records):
+        have = record.get("have")
+        if not isinstance(have, list) or not all(
+            isinstance(key, list) and [type(each) for each in key] == [int, str, str] for key in have
+        ):
+            raise WireError(f"rank {rank} sent a malformed list of checkpoints", rank=rank)
+        claims.append({(step, save, text) for step, save, text in have})
+    return claims
 
 
 def _refuse_files(label: str, holders: list[Record]) -> None:

@@ -13,10 +13,9 @@ from torch import nn
 
 import mpc
 import parties.seeds
-from mpc.checkpoints import _sync
 from mpc.estimators import LinearRegression
 from mpc.randomness import seeded
-from parties import ConfigurationError, DisagreementError, Generator, JointfitError
+from parties import ConfigurationError, DisagreementError, Generator, JointfitError, WireError
 from parties.sealing import Sealer
 
 X = torch.randn(16, 4, generator=torch.Generator().manual_seed(0))
@@ -451,6 +450,25 @@ def test_states_that_cannot_be_kept(tmp_path, odd, text):
     run(program, checkpoints=kept(tmp_path))
 
 
+def test_a_peer_cannot_choose_the_name_of_a_file(tmp_path, monkeypatch):
+    """Rank 0 sends an id that is a path, and a list of checkpoints that is none."""
+    send = mpc.checkpoints.announce
+
+    def announce(party, label, record):
+        bad = {"id": "../../../../tmp/x"} if "after" in label else {"have": [[1, 2, 3]]}
+        return send(party, label, record | {name: bad[name] for name in bad if party.rank == 0 and name in record})
+
+    monkeypatch.setattr(mpc.checkpoints, "announce", announce)
+    for resume, text in [(False, "rank 0 sent an id of 17 characters"), (True, "rank 0 sent a malformed list")]:
+
+        def program(session, text=text):
+            with pytest.raises(WireError, match=text):
+                trainer()(session)
+
+        run(program, checkpoints=kept(tmp_path, resume))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 # Nothing twice -------------------------------------------------------------------------------------------------------
 
 
@@ -602,5 +620,3 @@ def test_costs(tmp_path):
 
     online, setup = run(program)[0]
     assert run(program, checkpoints=kept(tmp_path))[0] == (online, setup + 1 + 2 * 3)
-    assert mpc.plan(trainer(), rounding="faithful").rounds > 0
-    _sync(tmp_path)
