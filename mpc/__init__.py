@@ -14,6 +14,7 @@ See README.md. Importing this package loads torch and NumPy, and neither MPI nor
 """
 
 from mpc.agreed import Agreed, Allowed
+from mpc.checkpoints import Checkpoints
 from mpc.deal import deal
 from mpc.errors import SecretError, UnsupportedOperation
 from mpc.plan import Plan, plan
@@ -27,6 +28,7 @@ from parties import ConfigurationError, DisagreementError, JointfitError, PeerEr
 __all__ = [
     "Agreed",
     "Allowed",
+    "Checkpoints",
     "ConfigurationError",
     "DisagreementError",
     "JointfitError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import os
@@ -46,11 +47,41 @@ def align(party: Party, dealt: Tensor | None = None) -> int:
     return seed
 
 
+def _text(state: Tensor) -> str:
+    return base64.b64encode(state.numpy().tobytes()).decode()
+
+
+def _state(text: str) -> Tensor:
+    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+
+
+class Ordinary:
+    """Torch's own generator, of which a process has one."""
+
+    @property
+    def text(self) -> str:
+        """Its position, which is put back by assigning it."""
+        return _text(torch.get_rng_state())
+
+    @text.setter
+    def text(self, text: str) -> None:
+        torch.set_rng_state(_state(text))
+
+
 class Stream:
     """Random numbers of a session, apart from torch's own, so that a rank may draw privately without harm."""
 
     def __init__(self, start: int | Tensor) -> None:
         self._state = start.clone() if isinstance(start, Tensor) else torch.Generator().manual_seed(start).get_state()
+
+    @property
+    def text(self) -> str:
+        """Its position, which is put back by assigning it."""
+        return _text(self._state)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self._state = _state(text)
 
     @contextlib.contextmanager
     def drawing(self) -> Iterator[None]:
@@ -84,7 +115,7 @@ class OwnStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, state: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._stream = Stream(state)
+        self.stream = Stream(state)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation; one that draws random numbers on plain tensors draws them from the thread's own state."""
@@ -94,7 +125,7 @@ class OwnStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(issubclass(kind, SharedTensor) for kind in types):
             with self:
                 return SharedTensor.__torch_dispatch__(func, types, args, kwargs)
-        with self._stream.drawing():
+        with self.stream.drawing():
             return func(*args, **kwargs)
 
 

@@ -15,13 +15,14 @@ import protocols
 from mpc import revealing, sharing
 from mpc.agreed import Agreed
 from mpc.agreement import agree_on_run, facts_of_run
+from mpc.checkpoints import Checkpoints, steps
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
-from mpc.randomness import Stream, align, unobserved
+from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
@@ -44,6 +45,7 @@ def session(
     program: str | None = None,
     correlations: str | Path | Place | None = None,
     agreed: Agreed | None = None,
+    checkpoints: Checkpoints | None = None,
     **options: Any,
 ) -> Session:
     """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
@@ -61,24 +63,27 @@ def session(
             default what `jointfit run --correlations` says, else a dealer takes part.
         agreed: what the institutions agreed on: the complete list of reveals, limits, and this rank's log. Without it
             every reveal that the ranks name alike is allowed, and nothing is logged or limited.
+        checkpoints: where this rank keeps the state of loops over `steps`, and whether it resumes them. Its key is
+            erased at the end.
         options: handed to the protocol.
 
     Raises:
         ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding, no such
             device; or a rank cannot use its file of correlations, see `mpc.offline.take`.
-        DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, job, or deal.
+        DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, job, checkpoints, or
+            deal.
         LogError: this rank's log of reveals cannot be used; see `mpc.journal`.
     """
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
         party, place = start(protocol, place)
     try:
-        options["rounding"] = rounding
-        return Session(
-            party, protocol, bits, device, place, parameters=parameters, program=program, agreed=agreed, **options
-        )
+        options |= {"rounding": rounding, "parameters": parameters, "program": program, "agreed": agreed}
+        return Session(party, protocol, bits, device, place, checkpoints, **options)
     except BaseException as error:
         party.fail(error)
+        if checkpoints is not None:
+            checkpoints.erase()
         raise
 
 
@@ -93,6 +98,9 @@ class Session:
         device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
         agreed, policy, journal: what all ranks agreed on, None without; the list of reveals as far as it is used up;
             this rank's log of them, or None.
+        checkpoints, loops: see `steps`; the id of each loop's last checkpoint.
+        facts: what was compared with the other ranks when the session started.
+        ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
     """
 
@@ -103,6 +111,7 @@ class Session:
         bits: int,
         device: str | torch.device,
         place: Place,
+        checkpoints: Checkpoints | None = None,
         *,
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
@@ -114,23 +123,30 @@ class Session:
         self.reveals: list[str] = []
         self._steps = 0
         self.agreed, self.policy = agreed, Policy(agreed, party.size)
-        facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program, agreed)
-        agree_on_run(party, facts)
+        self.checkpoints, self.loops = checkpoints, list[str]()
+        self.facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program, agreed)
+        agree_on_run(party, self.facts)
+        party.agree("checkpoints", (checkpoints.fact if checkpoints else "none").encode())
+        if checkpoints is not None and checkpoints.resume and (place.files is not None or place.out is not None):
+            raise ConfigurationError("got files of correlations, and is to resume: a deal beforehand cannot know where")
         if agreed is not None:
             party.limits = Limits(agreed.seconds, agreed.bytes, party.counts.bytes_sent + party.counts.overhead_bytes)
         self.journal = None if agreed is None or self.is_planner else journal(agreed, party)
         with ExitStack() as undo:
             if self.journal is not None:
                 undo.callback(self.journal.close)
-            given = source(place, party, facts)
+            given = source(place, party, self.facts)
             self.dealt = None if given is None else given.dealt
             if given is not None:
                 options["source"] = undo.enter_context(closing(given))
             self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
+            undo.callback(self.protocol.close)
+            self.stream = Stream(align(party, generator(given)))
             undo.pop_all()
         self.protocol.before_reveal = self.policy.pass_through
         self.protocol_name, self.device = protocol, self.protocol.device
-        self.stream = Stream(align(party, generator(given)))
+        threads = isinstance(party, DryParty) or party.channel.transport == "threads"
+        self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
 
     @property
     def rank(self) -> int:
@@ -194,6 +210,8 @@ class Session:
             self.protocol.close()
             if self.journal is not None:
                 self.journal.close()
+            if self.checkpoints is not None:
+                self.checkpoints.erase()
         if error is None:
             self.party.close()
 
@@ -310,6 +328,10 @@ class Session:
         from mpc.saving import load_module
 
         return load_module(self, module, folder, optimizer)
+
+    def steps(self, total: int, module: torch.nn.Module, optimizer: Optimizer | None, *others: Any) -> Iterator[int]:
+        """``for step in session.steps(100, model, optimizer):`` with checkpoints; see `mpc.checkpoints.steps`."""
+        return steps(self, total, module, optimizer, others)
 
     # Order ----------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import torch
 
 import parties
+from mpc.checkpoints import Checkpoints
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
 
@@ -23,6 +24,7 @@ def simulate(
     dealer: bool = True,
     clients: int = 0,
     deadline: float = 60.0,
+    checkpoints: Callable[[int], Checkpoints] | None = None,
     **options: Any,
 ) -> list[Result]:
     """Run ``program(session)`` on n ranks that are threads of this process; the last one is the dealer.
@@ -30,17 +32,20 @@ def simulate(
     n counts all ranks; the last ``clients`` before the dealer are clients.
     Returns what the program returned, in order of rank. Raises what it raised first, with a note that names the rank.
     Every thread's random numbers start from the present state of torch's generator: seed before, not inside.
+    ``checkpoints`` gives each rank its own.
 
     Security: none between the ranks, which share their memory.
     """
     state = torch.get_rng_state()
 
     def run(party: parties.Party) -> Result:
+        kept = None if checkpoints is None else checkpoints(party.rank)
         with (
             torch.autograd.grad_mode.set_multithreading_enabled(False),
-            OwnStream(state),
-            session(protocol, bits, party, **options) as one,
+            OwnStream(state) as own,
+            session(protocol, bits, party, checkpoints=kept, **options) as one,
         ):
+            one.ordinary = own.stream
             return program(one)
 
     return parties.simulate(n, run, dealer=dealer, clients=clients, deadline=deadline)

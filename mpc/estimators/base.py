@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
 from typing import Any, Self, cast
 
 import torch
@@ -16,6 +15,25 @@ from mpc.revealing import Recipients
 from mpc.session import Session
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
+
+
+class Sums:
+    """One sum an epoch, which checkpoints keep."""
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+
+    def add(self, epoch: int, value: Tensor) -> None:
+        """Add to the sum of an epoch, this one or the next."""
+        self.values[epoch:] = [self.values[epoch] + value if epoch < len(self.values) else value]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums by epoch."""
+        return {str(epoch): value for epoch, value in enumerate(self.values)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Put them back."""
+        self.values = [state[str(epoch)] for epoch in range(len(state))]
 
 
 class Estimator(abc.ABC):
@@ -80,7 +98,7 @@ class Estimator(abc.ABC):
     # Fit ------------------------------------------------------------------------------------------------------------
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
-        """Train on features (rows, columns) and targets; starts afresh every time.
+        """Train on features (rows, columns) and targets; starts afresh, unless the session resumes from checkpoints.
 
         Reveals nothing. Raises ConfigurationError for shapes that do not fit, or if one of x and y alone is shared.
         """
@@ -94,27 +112,26 @@ class Estimator(abc.ABC):
         size = x.shape[0] if self.batch is None else min(self.batch, x.shape[0])
         self.losses_ = []
         self.module_.train()
-        steps = self._steps(x.shape[0], size)
-        sums: list[Tensor] = []
-        for epoch, rows in progress(session, steps, self.epochs * -(-x.shape[0] // size), type(self).__name__):
+        an_epoch = -(-x.shape[0] // size)
+        total = self.epochs * an_epoch
+        sums = Sums()
+        steps = range(total) if session is None else session.steps(total, self.module_, optimizer, sums)
+        order: tuple[int, list[Tensor]] = (-1, [])
+        for step in progress(session, steps, total, type(self).__name__):
+            epoch, place = divmod(step, an_epoch)
+            if epoch != order[0]:
+                order = epoch, batches(x.shape[0], size, self.seed, epoch)
+            rows = order[1][place]
             loss = self.loss(self.module_(x[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            if len(sums) == epoch:
-                sums.append(loss.detach() * (len(rows) / x.shape[0]))
-            else:
-                sums[epoch] = sums[epoch] + loss.detach() * (len(rows) / x.shape[0])
+            sums.add(epoch, loss.detach() * (len(rows) / x.shape[0]))
             if session is not None:
                 session.settle(self.module_.parameters())
-        self.losses_ = sums
+        self.losses_ = sums.values
         self.module_.eval()
         return self
-
-    def _steps(self, n: int, size: int) -> Iterator[tuple[int, Tensor]]:
-        for epoch in range(self.epochs):
-            for rows in batches(n, size, self.seed, epoch):
-                yield epoch, rows
 
     def _optimizer(self, rows: int) -> torch.optim.Optimizer:
         named = list(self.module_.named_parameters())

@@ -56,5 +56,8 @@ class Messages(Source):
     def put(self, parts: Sequence[memoryview]) -> None:
         self._party.send(self._party.computing - 1, b"".join(parts), "correlations")
 
+    def close(self) -> None:
+        self.streams = []
+
     def take(self) -> memoryview:
         return self._party.receive(self._dealer, "correlations", limit=LIMIT).toreadonly()
