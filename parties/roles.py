@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from parties.channel import Channel
     from parties.credentials import Credentials
-    from parties.mesh import Address
+    from parties.sockets import Address
 
 __all__ = ["connect", "parse_address"]
 
