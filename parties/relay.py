@@ -41,6 +41,7 @@ __all__ = ["Limits", "Relay", "main", "serve"]
 _log = logging.getLogger("jointfit.relay")
 _PART = 1 << 16
 _LINGER = 10.0
+_SETTLE = 0.05
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,7 @@ class Relay:
             await stop.wait()
         finally:
             server.close()
+            await asyncio.sleep(_SETTLE)  # connections that were just accepted become ends
             for end in list(self._ends):
                 end.cut()
             if self._tasks:
