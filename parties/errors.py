@@ -4,6 +4,7 @@
 
     JointfitError
     ├── ConfigurationError (also a ValueError)   bad arguments, too few ranks, missing dealer, port in use
+    ├── IdentityError                            a certificate or key is unusable, expired, or not the pinned one
     ├── DisagreementError                        ranks run different programs or announced different values
     ├── WireError                                a frame that is malformed, too large, replayed or out of order
     ├── DeadlineError                            waited too long for a peer
@@ -15,8 +16,8 @@
         └── PeerFailed                           its program raised an error
 
 Each has ``rank``: the peer concerned, or None; and ``relayed``: whether it repeats what another rank reported. After
-any of them but ConfigurationError the session is over: every rank gets an error that names the rank where the trouble
-began, and no value may be revealed any more.
+any of them but ConfigurationError and IdentityError, with which none begins, the session is over: every rank gets an
+error that names the rank where the trouble began, and no value may be revealed any more.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ __all__ = [
     "ConfigurationError",
     "DeadlineError",
     "DisagreementError",
+    "IdentityError",
     "JointfitError",
     "LimitError",
     "LogError",
@@ -47,6 +49,10 @@ class JointfitError(Exception):
 
 class ConfigurationError(JointfitError, ValueError):
     """Arguments or surroundings with which nothing can start, or an operation that is not offered."""
+
+
+class IdentityError(JointfitError):
+    """A certificate or a key cannot be used, has expired, or is not the one pinned for ``rank``."""
 
 
 class DisagreementError(JointfitError):

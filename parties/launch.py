@@ -14,15 +14,15 @@ from typing import IO, TYPE_CHECKING, Self
 
 from parties.credentials import local_credentials
 from parties.errors import ConfigurationError
-from parties.mesh import listen
 from parties.ranks import check_size
+from parties.sockets import listen
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import FrameType
 
-    from parties.mesh import Address
+    from parties.sockets import Address
 
 __all__ = ["run_alone", "run_local"]
 

@@ -1,7 +1,7 @@
 """How ranks find each other over TLS: who dials whom, and how each end makes sure whom it talks to.
 
 Every rank listens, and dials all lower ranks. A pair of ranks has three connections: two for data, one for each
-direction, and one for control. On each the dialling rank sends a greeting of 16 bytes and gets an answer::
+direction, and one for control. On each, once it is secure, the dialling rank sends a greeting and gets an answer::
 
     magic b"JFITTLS1", kind (1 byte), 0, its rank (2 bytes), number of ranks (2), 0 (2)        →
     ←        length of a complaint (2 bytes), 0 if welcome; then the complaint in UTF-8
@@ -9,9 +9,7 @@ direction, and one for control. On each the dialling rank sends a greeting of 16
 
 from __future__ import annotations
 
-import errno
 import socket
-import ssl
 import struct
 import threading
 import time
@@ -19,16 +17,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from parties.errors import ConfigurationError, DeadlineError
+from parties.errors import ConfigurationError, DeadlineError, JointfitError
+from parties.secure import secure
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Sequence
 
     from parties.credentials import Credentials
+    from parties.sockets import Address
 
-__all__ = ["Address", "Lines", "connect_mesh", "listen"]
-
-Address = tuple[str, int]
+__all__ = ["Lines", "connect_mesh"]
 
 _GREETING = struct.Struct("!8sBxHHxx")
 _MAGIC = b"JFITTLS1"
@@ -58,21 +57,6 @@ class Lines:
         return cls(kinds[ends[0]], kinds[ends[1]], kinds[_Kind.CONTROL])
 
 
-def listen(address: Address) -> socket.socket:
-    """A listening socket; port 0 takes any free one.
-
-    Raises:
-        ConfigurationError: the port is in use, or the address is not this machine's.
-    """
-    try:
-        family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server(address, family=family, backlog=128)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigurationError(f"port {address[1]} on {address[0]} is in use; choose another one") from error
-        raise ConfigurationError(f"cannot listen on {address[0]} port {address[1]}: {error}") from error
-
-
 def connect_mesh(
     rank: int, addresses: Sequence[Address], credentials: Credentials, listener: socket.socket, within: float
 ) -> dict[int, Lines]:
@@ -90,17 +74,18 @@ def connect_mesh(
 
     Raises:
         DeadlineError: a peer was not reached; names its rank and address, and the last connection refused here.
-        ConfigurationError: a certificate is wrong, or a peer has another number of ranks.
+        IdentityError: a certificate is wrong.
+        ConfigurationError: a peer has another number of ranks.
     """
     acceptor = _Acceptor(rank, len(addresses), credentials, listener)
     end = time.monotonic() + within
     kinds: dict[int, dict[_Kind, ssl.SSLSocket]] = {peer: {} for peer in range(rank)}
     try:
+        credentials.own(rank)
         acceptor.start()
-        _, client = credentials.contexts()
         for peer in range(rank):
             for kind in _Kind:
-                kinds[peer][kind] = _dial(rank, peer, addresses, credentials, client, kind=kind, end=end)
+                kinds[peer][kind] = _dial(rank, peer, addresses, credentials, kind=kind, end=end)
         accepted = acceptor.wait(end, within)
     except BaseException:
         acceptor.stop(discard=True)
@@ -117,7 +102,6 @@ def _dial(
     peer: int,
     addresses: Sequence[Address],
     credentials: Credentials,
-    client: ssl.SSLContext,
     *,
     kind: _Kind,
     end: float,
@@ -140,11 +124,8 @@ def _dial(
             pause = min(2 * pause, 0.5)
     try:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.settimeout(max(0.1, min(_HANDSHAKE, end - time.monotonic())))
-        connection = client.wrap_socket(plain, server_hostname=credentials.names[peer])
-    except ssl.SSLCertVerificationError as error:
-        plain.close()
-        raise ConfigurationError(f"certificate of {where} is not that rank's: {error.verify_message}") from error
+        left = max(0.1, min(_HANDSHAKE, end - time.monotonic()))
+        connection, _ = secure(plain, credentials, rank=rank, peer=peer, dialled=True, timeout=left)
     except OSError as error:
         plain.close()
         raise ConfigurationError(f"no TLS handshake with {where}: {error}") from error
@@ -154,7 +135,7 @@ def _dial(
         complaint = _exactly(connection, length).decode("utf-8", "replace")
     except OSError as error:
         connection.close()
-        raise ConfigurationError(f"{where} refused the certificate of rank {rank}: {error}") from error
+        raise ConfigurationError(f"{where} did not answer rank {rank}: {error}") from error
     if complaint:
         connection.close()
         raise ConfigurationError(f"{where} refused rank {rank}: {complaint}")
@@ -167,8 +148,7 @@ class _Acceptor:
     def __init__(self, rank: int, size: int, credentials: Credentials, listener: socket.socket) -> None:
         self._rank = rank
         self._size = size
-        self._names = credentials.names
-        self._server, _ = credentials.contexts()
+        self._credentials = credentials
         self._listener = listener
         self._lines: dict[int, dict[_Kind, ssl.SSLSocket]] = {peer: {} for peer in range(rank + 1, size)}
         self._changed = threading.Condition()
@@ -220,13 +200,14 @@ class _Acceptor:
     def _welcome(self, plain: socket.socket, address: tuple[object, ...]) -> None:
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            plain.settimeout(_HANDSHAKE)
-            connection = self._server.wrap_socket(plain, server_side=True)
-            complaint = self._admit(connection)
+            connection, peer = secure(
+                plain, self._credentials, rank=self._rank, peer=None, dialled=False, timeout=_HANDSHAKE
+            )
+            complaint = self._admit(connection, peer)
             if complaint:
                 connection.close()
                 self._note(f"{address[0]}: {complaint}")
-        except OSError as error:
+        except (OSError, JointfitError) as error:
             plain.close()
             self._note(f"{address[0]}: {error}")
         finally:
@@ -236,10 +217,9 @@ class _Acceptor:
         with self._changed:
             self._refused = refused
 
-    def _admit(self, connection: ssl.SSLSocket) -> str:
-        """Check a greeting, and answer it. Returns the complaint."""
+    def _admit(self, connection: ssl.SSLSocket, proved: int) -> str:
+        """Check a greeting of the rank whose certificate was proved, and answer it. Returns the complaint."""
         magic, kind, peer, size = _GREETING.unpack(_exactly(connection, _GREETING.size))
-        known = {str(entry[1]) for entry in (connection.getpeercert() or {}).get("subjectAltName", ())}
         complaint = ""
         if magic != _MAGIC or kind not in tuple(_Kind):
             complaint = "malformed greeting"
@@ -247,8 +227,8 @@ class _Acceptor:
             complaint = f"it counts {size} ranks; want {self._size}"
         elif not self._rank < peer < self._size:
             complaint = f"it calls itself rank {peer}; want one from {self._rank + 1} to {self._size - 1}"
-        elif self._names[peer] not in known:
-            complaint = f"it calls itself rank {peer}, but its certificate is for {', '.join(sorted(known))}"
+        elif peer != proved:
+            complaint = f"it calls itself rank {peer}, but its certificate is rank {proved}'s"
         with self._changed:
             if not complaint and (kind in self._lines[peer] or self._stopped):
                 complaint = f"rank {peer} is connected already"

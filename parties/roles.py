@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from parties.channel import Channel
     from parties.credentials import Credentials
-    from parties.mesh import Address
+    from parties.sockets import Address
 
 __all__ = ["clients_of", "connect", "parse_address"]
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ClassVar
 from parties.channel import DEADLINE, Channel
 from parties.errors import ConfigurationError, DeadlineError, JointfitError, PeerLost
 from parties.frames import HEADER_SIZE, Failure
-from parties.mesh import connect_mesh, listen
+from parties.mesh import connect_mesh
 from parties.outbox import Outbox
+from parties.sockets import listen
 from parties.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from parties.credentials import Credentials
-    from parties.mesh import Address
+    from parties.sockets import Address
 
 __all__ = ["TlsChannel"]
 
@@ -43,11 +44,12 @@ class TlsChannel(Channel):
         patience: seconds without a heartbeat, of which each rank sends one a second, after which a peer counts as lost.
 
     Raises:
-        ConfigurationError: port in use; a wrong certificate, rank or number of ranks.
+        ConfigurationError: port in use; a wrong rank or number of ranks.
+        IdentityError: a wrong certificate.
         DeadlineError: a peer was not reached; names its rank and address.
 
-    Security: both ends of every connection show a certificate that names their rank and is signed by the authority
-    of the credentials. Lengths and times of messages are visible to the network.
+    Security: both ends of every connection prove the key of the certificate that the other one has pinned for their
+    rank; see `secure`. Lengths and times of messages are visible to the network.
 
     Cost: a round trip of a small message on one machine takes about 40 µs, and large messages run at some hundred
     MB/s in each direction at once, with one core for each direction.
@@ -68,8 +70,8 @@ class TlsChannel(Channel):
         patience: float = 60.0,
     ) -> None:
         super().__init__(rank, len(addresses), deadline)
-        if len(credentials.names) != len(addresses):
-            raise ConfigurationError(f"credentials for {len(credentials.names)} ranks; want {len(addresses)}")
+        if len(credentials.fingerprints) != len(addresses):
+            raise ConfigurationError(f"credentials for {len(credentials.fingerprints)} ranks; want {len(addresses)}")
         if listener is None:
             listener = listen(addresses[rank])
         lines = connect_mesh(rank, addresses, credentials, listener, connect_within)

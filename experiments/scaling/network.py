@@ -9,7 +9,7 @@ import sys
 from typing import Self
 
 from experiments.scaling import proxy
-from parties.mesh import Address
+from parties.sockets import Address
 
 
 class Network:

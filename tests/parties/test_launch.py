@@ -10,8 +10,8 @@ import pytest
 
 from parties.errors import ConfigurationError
 from parties.launch import run_local
-from parties.mesh import listen
 from parties.roles import connect, parse_address
+from parties.sockets import listen
 from tests.parties.starting import environment, over_tls
 
 pytestmark = pytest.mark.processes

@@ -8,9 +8,9 @@ import pytest
 
 from parties.channel import SMALL
 from parties.credentials import local_credentials
-from parties.errors import ConfigurationError, DeadlineError, JointfitError, PeerLost
-from parties.mesh import listen
+from parties.errors import ConfigurationError, DeadlineError, IdentityError, JointfitError, PeerLost
 from parties.party import Party
+from parties.sockets import listen
 from parties.tls import TlsChannel
 
 
@@ -78,55 +78,53 @@ def test_absent_peer(credentials):
         TlsChannel(0, [("127.0.0.1", 0)] * 3, credentials[0], connect_within=0.3)
 
 
-def test_certificate_of_another_authority(credentials, tmp_path):
+def test_a_certificate_that_is_not_pinned(credentials, tmp_path):
+    """Rank 2 has made itself another identity, and the others were not told."""
     (tmp_path / "other").mkdir()
     stranger = local_credentials(3, tmp_path / "other")[2]
-    mixed = [credentials[0], credentials[1], replace(stranger, authority=credentials[2].authority)]
-    errors = connect(mixed)
-    assert "refused the certificate of rank 2" in str(errors[2]) or "no TLS handshake" in str(errors[2])
+    fingerprints = (*credentials[0].fingerprints[:2], stranger.fingerprints[2])
+    errors = connect([credentials[0], credentials[1], replace(stranger, fingerprints=fingerprints)])
+    assert isinstance(errors[2], IdentityError)
+    assert "rank 0 refused: the certificate of rank 2 (rank-2), sha256:" in str(errors[2])
+    assert "is not the one pinned for rank 2 there" in str(errors[2])
     assert "rank 2 did not connect to rank 0" in str(errors[0])
-    assert "last connection refused: 127.0.0.1: " in str(errors[0])
-    assert "CERTIFICATE_VERIFY_FAILED" in str(errors[0])
+    assert "last connection refused: 127.0.0.1: the certificate shown has fingerprint sha256:" in str(errors[0])
 
 
-def test_peer_that_trusts_another_authority(credentials, tmp_path):
+def test_a_peer_that_pins_another_certificate(credentials, tmp_path):
     (tmp_path / "other").mkdir()
-    stranger = local_credentials(3, tmp_path / "other")[2]
-    errors = connect([credentials[0], credentials[1], replace(credentials[2], authority=stranger.authority)])
-    assert "certificate of rank 0 at 127.0.0.1" in str(errors[2])
-    assert isinstance(errors[2], ConfigurationError)
+    stranger = local_credentials(3, tmp_path / "other")[0]
+    fingerprints = (stranger.fingerprints[0], *credentials[2].fingerprints[1:])
+    errors = connect([credentials[0], credentials[1], replace(credentials[2], fingerprints=fingerprints)])
+    assert isinstance(errors[2], IdentityError)
+    assert errors[2].rank == 0
+    assert f"pinned for rank 0 is {stranger.fingerprints[0]}" in str(errors[2])
 
 
 def test_certificate_of_another_rank(credentials):
-    """Rank 2 shows rank 1's certificate, which the same authority signed."""
+    """Rank 2 has rank 1's files: it notices itself."""
     errors = connect([credentials[0], credentials[1], credentials[1]])
-    assert "it calls itself rank 2, but its certificate is for rank-1.jointfit.internal" in str(errors[2])
-    errors = connect([credentials[1], credentials[1], credentials[2]])
-    assert "certificate of rank 0 at 127.0.0.1" in str(errors[1])
-    assert "not that rank's" in str(errors[1])
+    assert isinstance(errors[2], IdentityError)
+    assert f"pinned for rank 2 is {credentials[0].fingerprints[2]}" in str(errors[2])
+
+
+def test_a_rank_that_calls_itself_another(credentials):
+    """Rank 1 tells rank 0 that it is rank 2."""
+    swapped = (credentials[0].fingerprints[0], credentials[0].fingerprints[2], credentials[0].fingerprints[1])
+    errors = connect([credentials[0], replace(credentials[2], fingerprints=swapped), credentials[2]])
+    assert "refused rank 1: it calls itself rank 1, but its certificate is rank 2's" in str(errors[1])
 
 
 def test_other_number_of_ranks(credentials, tmp_path):
     listeners = [listen(("127.0.0.1", 0)) for _ in range(3)]
     addresses = [listener.getsockname() for listener in listeners]
-    short = replace(credentials[1], names=credentials[1].names[:2])
+    short = replace(credentials[1], fingerprints=credentials[1].fingerprints[:2])
     errors = together(
         lambda: TlsChannel(0, addresses, credentials[0], listener=listeners[0], connect_within=1),
         lambda: TlsChannel(1, addresses[:2], short, listener=listeners[1], connect_within=1),
     )
     listeners[2].close()
     assert "refused rank 1: it counts 2 ranks; want 3" in str(errors[1])
-
-
-def test_missing_files(tmp_path):
-    credentials = local_credentials(2, tmp_path)[0]
-    credentials.key.unlink()
-    with pytest.raises(ConfigurationError, match=r"rank-0\.key"):
-        credentials.contexts()
-
-
-def test_keys_are_private(credentials):
-    assert {each.key.stat().st_mode & 0o777 for each in credentials} == {0o600}
 
 
 def test_strangers_do_not_disturb(credentials):
