@@ -33,10 +33,10 @@ from parties.errors import (
     WireError,
 )
 
-__all__ = ["HEADER_SIZE", "MAX_PAYLOAD", "Failure", "FrameType", "Header", "advance"]
+__all__ = ["HEADER_SIZE", "MAX_PAYLOAD", "VERSION", "Failure", "FrameType", "Header", "advance"]
 
 _MAGIC = b"JFIT"
-_VERSION = 1
+VERSION = 1
 _LAYOUT = struct.Struct("!4sBBHQQ16s8s32s")
 _SIZES = struct.Struct("!qq")
 _NOTICE = struct.Struct("!4sBIHH")
@@ -69,7 +69,7 @@ class Header(NamedTuple):
     def pack(self) -> bytes:
         """The 80 bytes that travel. The label is cut to 32 bytes."""
         return _LAYOUT.pack(
-            _MAGIC, _VERSION, self.type, 0, self.sequence, self.length, self.session, self.digest, self.label
+            _MAGIC, VERSION, self.type, 0, self.sequence, self.length, self.session, self.digest, self.label
         )
 
     @classmethod
@@ -84,8 +84,8 @@ class Header(NamedTuple):
         magic, version, kind, flags, sequence, length, session, digest, label = _LAYOUT.unpack(data)
         if magic != _MAGIC:
             raise WireError(f"magic {magic!r}; want {_MAGIC!r}")
-        if version != _VERSION:
-            raise WireError(f"version {version}; want {_VERSION}")
+        if version != VERSION:
+            raise WireError(f"version {version}; want {VERSION}")
         if not 1 <= kind <= 4:
             raise WireError(f"frame type {kind}; want 1 to 4")
         if flags:
@@ -155,7 +155,7 @@ class Failure(NamedTuple):
         """The notice as it travels, at most 4,213 bytes."""
         kind = self.kind.encode("ascii", "replace")[:_LONGEST_KIND]
         message = self.message.encode("utf-8", "replace")[:_LONGEST_MESSAGE]
-        return _NOTICE.pack(_MAGIC, _VERSION, self.origin, len(kind), len(message)) + kind + message
+        return _NOTICE.pack(_MAGIC, VERSION, self.origin, len(kind), len(message)) + kind + message
 
     @classmethod
     def parse(cls, data: bytes | bytearray | memoryview, size: int) -> Failure:
@@ -168,7 +168,7 @@ class Failure(NamedTuple):
         if len(data) < _NOTICE.size:
             raise WireError(f"abort notice of {len(data)} bytes; want at least {_NOTICE.size}")
         magic, version, origin, kinds, messages = _NOTICE.unpack_from(data)
-        if magic != _MAGIC or version != _VERSION or len(data) != _NOTICE.size + kinds + messages or origin >= size:
+        if magic != _MAGIC or version != VERSION or len(data) != _NOTICE.size + kinds + messages or origin >= size:
             raise WireError("malformed abort notice")
         kind = data[_NOTICE.size : _NOTICE.size + kinds].decode("ascii", "replace")
         message = data[_NOTICE.size + kinds :].decode("utf-8", "replace")

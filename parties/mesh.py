@@ -1,250 +1,205 @@
-"""How ranks find each other over TLS: who dials whom, and how each end makes sure whom it talks to.
-
-Every rank listens, and dials all lower ranks. A pair of ranks has three connections: two for data, one for each
-direction, and one for control. On each, once it is secure, the dialling rank sends a greeting and gets an answer::
-
-    magic b"JFITTLS1", kind (1 byte), 0, its rank (2 bytes), number of ranks (2), 0 (2)        →
-    ←        length of a complaint (2 bytes), 0 if welcome; then the complaint in UTF-8
-"""
+"""How the three connections of a pair of ranks are made, at first and after each break, from the dialling end."""
 
 from __future__ import annotations
 
 import socket
-import struct
+import ssl
 import threading
 import time
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from os import urandom
 from typing import TYPE_CHECKING
 
-from parties.errors import ConfigurationError, DeadlineError, JointfitError
-from parties.secure import secure
+from parties.errors import (
+    ConfigurationError,
+    DeadlineError,
+    DisagreementError,
+    JointfitError,
+    PeerLost,
+)
+from parties.frames import VERSION
+from parties.greeting import UNKNOWN, Answer, Greeting, Kind, Lines, OtherVersionError, Verdict
+from parties.reach import dial
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Sequence
 
-    from parties.credentials import Credentials
-    from parties.sockets import Address
+    from parties.reach import Route
 
-__all__ = ["Lines", "connect_mesh"]
+__all__ = ["Acquaintance", "Place", "Secure", "dial_lines", "other_job", "other_version"]
 
-_GREETING = struct.Struct("!8sBxHHxx")
-_MAGIC = b"JFITTLS1"
-_LENGTH = struct.Struct("!H")
+Secure = Callable[[socket.socket, int | None, float], tuple[socket.socket, int | None]]
+"""Makes a connection fit for use: called with it, the peer's rank if this end dialled, and seconds. Returns what is
+to be used instead, and the peer's rank if it was proved."""
+
 _HANDSHAKE = 10.0
-_STRANGERS = 32
-
-
-class _Kind(IntEnum):
-    UP = 0  # data, from the dialling rank
-    DOWN = 1  # data, to the dialling rank
-    CONTROL = 2
+_LONGEST_PAUSE = 0.5
 
 
 @dataclass(frozen=True)
-class Lines:
-    """The three connections to one peer."""
+class Place:
+    """Who this rank is, and how it connects with the others.
 
-    outgoing: ssl.SSLSocket
-    incoming: ssl.SSLSocket
-    control: ssl.SSLSocket
+    Attributes:
+        rank, size: of this process, and number of ranks.
+        routes: to each rank; None to itself.
+        context: 32 bytes that are the same on all ranks.
+        secure: see Secure.
+        handshake: most seconds that one connection may take to be made.
+        over: set when nothing is to be dialled any more.
+    """
 
-    @classmethod
-    def of(cls, kinds: dict[_Kind, ssl.SSLSocket], *, dialled: bool) -> Lines:
-        """Name the connections as seen from the dialling or the accepting end."""
-        ends = (_Kind.UP, _Kind.DOWN) if dialled else (_Kind.DOWN, _Kind.UP)
-        return cls(kinds[ends[0]], kinds[ends[1]], kinds[_Kind.CONTROL])
+    rank: int
+    size: int
+    routes: Sequence[Route | None]
+    context: bytes
+    secure: Secure
+    handshake: float = _HANDSHAKE
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def route(self, peer: int) -> Route:
+        """The route to another rank."""
+        route = self.routes[peer]
+        if route is None:
+            raise ConfigurationError(f"no route from rank {self.rank} to rank {peer}")
+        return route
+
+    def where(self, peer: int) -> str:
+        """A rank and its address, for messages."""
+        address = self.route(peer).address
+        return f"rank {peer}" + (f" at {address[0]} port {address[1]}" if address else "")
 
 
-def connect_mesh(
-    rank: int, addresses: Sequence[Address], credentials: Credentials, listener: socket.socket, within: float
-) -> dict[int, Lines]:
-    """Connect this rank with all others; every rank calls it.
+@dataclass
+class Acquaintance:
+    """What the two processes of a pair know each other by.
+
+    Attributes:
+        own: token of this process for the peer.
+        theirs: the peer's token for this rank; UNKNOWN until it was met.
+        attempt: number of the attempt to connect that is under way, or was the last.
+    """
+
+    own: bytes = field(default_factory=lambda: urandom(len(UNKNOWN)))
+    theirs: bytes = UNKNOWN
+    attempt: int = 0
+
+
+def dial_lines(
+    place: Place, peer: int, known: Acquaintance, received: int, end: float, *, patient: bool
+) -> tuple[Lines, int]:
+    """Connect to a peer, again and again until it is there.
 
     Arguments:
-        rank: of this process.
-        addresses: host and port at which this rank reaches each other one; its own, where it listens.
-        credentials: of this rank.
-        listener: this rank's listening socket; closed before the return.
-        within: seconds after which a peer that is not there is an error.
+        known: changed on the way.
+        received: bytes of data that came from the peer so far.
+        end: time (of `time.monotonic`) after which no further attempt is made.
+        patient: whether failures of TLS are reasons to try again, as after a break, and not errors of configuration.
 
     Returns:
-        The connections to each other rank. Each end has checked that the other's certificate names its rank.
+        The connections, and how many bytes of data the peer received so far.
 
     Raises:
-        DeadlineError: a peer was not reached; names its rank and address, and the last connection refused here.
-        IdentityError: a certificate is wrong.
-        ConfigurationError: a peer has another number of ranks.
+        DeadlineError: it was not reached.
+        ConfigurationError: it refused this rank, or one end's certificate.
+        DisagreementError: it has another context, or speaks another version of the wire.
+        PeerLost: it was started anew.
     """
-    acceptor = _Acceptor(rank, len(addresses), credentials, listener)
-    end = time.monotonic() + within
-    kinds: dict[int, dict[_Kind, ssl.SSLSocket]] = {peer: {} for peer in range(rank)}
-    try:
-        credentials.own(rank)
-        acceptor.start()
-        for peer in range(rank):
-            for kind in _Kind:
-                kinds[peer][kind] = _dial(rank, peer, addresses, credentials, kind=kind, end=end)
-        accepted = acceptor.wait(end, within)
-    except BaseException:
-        acceptor.stop(discard=True)
-        for connection in (each for pair in kinds.values() for each in pair.values()):
-            connection.close()
-        raise
-    acceptor.stop(discard=False)
-    lines = {peer: Lines.of(pair, dialled=True) for peer, pair in kinds.items()}
-    return lines | {peer: Lines.of(pair, dialled=False) for peer, pair in accepted.items()}
-
-
-def _dial(
-    rank: int,
-    peer: int,
-    addresses: Sequence[Address],
-    credentials: Credentials,
-    *,
-    kind: _Kind,
-    end: float,
-) -> ssl.SSLSocket:
-    """Connect to a peer, again and again until it is there."""
-    host, port = addresses[peer]
-    where = f"rank {peer} at {host} port {port}"
     pause = 0.01
     while True:
-        left = end - time.monotonic()
         try:
-            if left <= 0:
-                raise TimeoutError("no time left")
-            plain = socket.create_connection((host, port), timeout=min(left, _HANDSHAKE))
-            break
-        except OSError as error:
-            if time.monotonic() + pause >= end:
-                raise DeadlineError(f"rank {rank} did not reach {where} in time: {error}", rank=peer) from error
-            time.sleep(pause)
-            pause = min(2 * pause, 0.5)
+            return _attempt(place, peer, known, received, end)
+        except (PeerLost, DisagreementError):
+            raise
+        except (OSError, JointfitError) as error:
+            if not patient and isinstance(error, JointfitError):
+                raise
+            if not patient and isinstance(error, OSError) and _is_wrong(error):
+                raise ConfigurationError(f"no TLS handshake with {place.where(peer)}: {error}", rank=peer) from error
+            if time.monotonic() + pause >= end or place.over.is_set():
+                raise DeadlineError(
+                    f"rank {place.rank} did not reach {place.where(peer)} in time: {error}", rank=peer
+                ) from error
+        place.over.wait(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _is_wrong(error: OSError) -> bool:
+    """Whether TLS failed for a reason that does not pass with time."""
+    return isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def _attempt(place: Place, peer: int, known: Acquaintance, received: int, end: float) -> tuple[Lines, int]:
+    """Make all three connections."""
+    known.attempt += 1
+    kinds: dict[Kind, socket.socket] = {}
+    arrived = 0
     try:
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        left = max(0.1, min(_HANDSHAKE, end - time.monotonic()))
-        connection, _ = secure(plain, credentials, rank=rank, peer=peer, dialled=True, timeout=left)
-    except OSError as error:
+        for kind in Kind:
+            kinds[kind] = connection = _open(place, peer, end)
+            greeting = Greeting(
+                kind, place.rank, place.size, known.attempt, place.context, known.own, known.theirs, received
+            )
+            arrived = _greet(place, peer, known, connection, greeting)
+        return Lines.of(kinds, dialled=True), arrived
+    except BaseException:
+        for connection in kinds.values():
+            connection.close()
+        raise
+
+
+def _open(place: Place, peer: int, end: float) -> socket.socket:
+    """One connection, secured."""
+    left = min(place.handshake, end - time.monotonic())
+    if left <= 0:
+        raise TimeoutError("no time left")
+    plain = dial(place.route(peer), place.rank, peer, left)
+    try:
+        left = max(0.1, min(place.handshake, end - time.monotonic()))
+        connection, _ = place.secure(plain, peer, left)
+        connection.settimeout(left)
+    except BaseException:
         plain.close()
-        raise ConfigurationError(f"no TLS handshake with {where}: {error}") from error
-    try:
-        connection.sendall(_GREETING.pack(_MAGIC, kind, rank, len(addresses)))
-        (length,) = _LENGTH.unpack(_exactly(connection, 2))
-        complaint = _exactly(connection, length).decode("utf-8", "replace")
-    except OSError as error:
-        connection.close()
-        raise ConfigurationError(f"{where} did not answer rank {rank}: {error}") from error
-    if complaint:
-        connection.close()
-        raise ConfigurationError(f"{where} refused rank {rank}: {complaint}")
+        raise
     return connection
 
 
-class _Acceptor:
-    """Takes the connections of the higher ranks; each handshake in its own thread, so that none holds up others."""
-
-    def __init__(self, rank: int, size: int, credentials: Credentials, listener: socket.socket) -> None:
-        self._rank = rank
-        self._size = size
-        self._credentials = credentials
-        self._listener = listener
-        self._lines: dict[int, dict[_Kind, ssl.SSLSocket]] = {peer: {} for peer in range(rank + 1, size)}
-        self._changed = threading.Condition()
-        self._refused = ""
-        self._stopped = False
-        self._slots = threading.BoundedSemaphore(3 * size + _STRANGERS)
-        self._thread = threading.Thread(target=self._accept, name="jointfit accept", daemon=True)
-
-    def start(self) -> None:
-        self._listener.settimeout(0.1)
-        self._thread.start()
-
-    def wait(self, end: float, within: float) -> dict[int, dict[_Kind, ssl.SSLSocket]]:
-        with self._changed:
-            while missing := [peer for peer, lines in self._lines.items() if len(lines) < len(_Kind)]:
-                left = end - time.monotonic()
-                if left <= 0:
-                    refused = f"; last connection refused: {self._refused}" if self._refused else ""
-                    raise DeadlineError(
-                        f"rank {missing[0]} did not connect to rank {self._rank} within {within:g} s{refused}",
-                        rank=missing[0],
-                    )
-                self._changed.wait(left)
-            return self._lines
-
-    def stop(self, *, discard: bool) -> None:
-        self._stopped = True
-        if self._thread.is_alive():
-            self._thread.join()
-        self._listener.close()
-        if discard:
-            with self._changed:
-                for connection in (each for lines in self._lines.values() for each in lines.values()):
-                    connection.close()
-
-    def _accept(self) -> None:
-        while not self._stopped:
-            try:
-                plain, address = self._listener.accept()
-            except TimeoutError:
-                continue
-            except OSError:
-                return
-            if not self._slots.acquire(blocking=False):
-                plain.close()
-                continue
-            threading.Thread(target=self._welcome, args=(plain, address), daemon=True).start()
-
-    def _welcome(self, plain: socket.socket, address: tuple[object, ...]) -> None:
-        try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection, peer = secure(
-                plain, self._credentials, rank=self._rank, peer=None, dialled=False, timeout=_HANDSHAKE
-            )
-            complaint = self._admit(connection, peer)
-            if complaint:
-                connection.close()
-                self._note(f"{address[0]}: {complaint}")
-        except (OSError, JointfitError) as error:
-            plain.close()
-            self._note(f"{address[0]}: {error}")
-        finally:
-            self._slots.release()
-
-    def _note(self, refused: str) -> None:
-        with self._changed:
-            self._refused = refused
-
-    def _admit(self, connection: ssl.SSLSocket, proved: int) -> str:
-        """Check a greeting of the rank whose certificate was proved, and answer it. Returns the complaint."""
-        magic, kind, peer, size = _GREETING.unpack(_exactly(connection, _GREETING.size))
-        complaint = ""
-        if magic != _MAGIC or kind not in tuple(_Kind):
-            complaint = "malformed greeting"
-        elif size != self._size:
-            complaint = f"it counts {size} ranks; want {self._size}"
-        elif not self._rank < peer < self._size:
-            complaint = f"it calls itself rank {peer}; want one from {self._rank + 1} to {self._size - 1}"
-        elif peer != proved:
-            complaint = f"it calls itself rank {peer}, but its certificate is rank {proved}'s"
-        with self._changed:
-            if not complaint and (kind in self._lines[peer] or self._stopped):
-                complaint = f"rank {peer} is connected already"
-            text = complaint.encode()
-            connection.sendall(_LENGTH.pack(len(text)) + text)
-            if not complaint:
-                self._lines[peer][_Kind(kind)] = connection
-                self._changed.notify_all()
-        return complaint
+def _greet(place: Place, peer: int, known: Acquaintance, connection: socket.socket, greeting: Greeting) -> int:
+    """Say who this is; how many bytes the peer received so far."""
+    where = place.where(peer)
+    try:
+        greeting.send(connection)
+        answer = Answer.read(connection)
+    except OtherVersionError as error:
+        raise other_version(place.rank, peer, error.version) from error
+    if answer.verdict == Verdict.OTHER_JOB or answer.context != place.context:
+        raise other_job(place, peer, answer.context)
+    if answer.verdict == Verdict.I_AM_NEW:
+        raise PeerLost(peer, "it was started anew")
+    if answer.verdict == Verdict.AGAIN:
+        raise ConnectionError(answer.text)
+    if answer.verdict != Verdict.WELCOME:
+        raise ConfigurationError(f"{where} refused rank {place.rank}: {answer.text}", rank=peer)
+    if known.theirs not in (UNKNOWN, answer.token):
+        if greeting.known != UNKNOWN:
+            raise PeerLost(peer, "it was started anew")
+        known.theirs = UNKNOWN  # it was started anew between two of the first connections
+        raise ConnectionError("it was started anew")
+    known.theirs = answer.token
+    return answer.received
 
 
-def _exactly(connection: ssl.SSLSocket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise ConnectionError("it closed the connection")
-        data += part
-    return data
+def other_job(place: Place, peer: int, context: bytes) -> DisagreementError:
+    """The error of two ranks that were started for different jobs."""
+    mine, other = place.context.hex()[:12], context.hex()[:12]
+    return DisagreementError(
+        f"rank {peer} has another job: its hash begins with {other}, that of rank {place.rank} with {mine}", rank=peer
+    )
+
+
+def other_version(rank: int, peer: int, version: int) -> DisagreementError:
+    """The error of two ranks that cannot talk to each other."""
+    return DisagreementError(
+        f"rank {peer} speaks version {version} of the wire, this one (rank {rank}) {VERSION}", rank=peer
+    )

@@ -198,7 +198,11 @@ class Party:
 
     def flush(self) -> None:
         """Wait until all bytes handed over in `exchange` and `send` may be changed; may wait for peers to receive."""
-        self.channel.flush()
+        try:
+            self.channel.flush()
+        except JointfitError as error:
+            self._fail_on(error)
+            raise
 
     # Setup ----------------------------------------------------------------------------------------------------------
 

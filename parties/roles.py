@@ -72,10 +72,20 @@ def connect(
         raise ConfigurationError("connect() got some of rank, addresses and credentials; want all three or none")
     channel: Channel
     if rank is not None and addresses is not None and credentials is not None:
+        from parties.reach import Doors, direct_routes
+        from parties.sockets import listen
         from parties.tls import TlsChannel
 
         check_size(len(addresses), dealer=dealer, clients=clients)
-        channel = TlsChannel(rank, [parse_address(each) for each in addresses], credentials, deadline=wait)
+        where = [parse_address(each) for each in addresses]
+        channel = TlsChannel(
+            rank,
+            direct_routes(rank, where),
+            credentials,
+            doors=Doors(listen(where[rank])),
+            deadline=wait,
+            breaks=_breaks(environ),
+        )
     elif "JOINTFIT_RANK" in environ:
         channel = _from_environment(environ, dealer=dealer, clients=clients, deadline=wait)
     elif any(name in environ for name in _MPI):
@@ -106,6 +116,8 @@ def parse_address(text: Address | str) -> Address:
 
 def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int, deadline: float) -> Channel:
     from parties.credentials import Credentials
+    from parties.reach import Doors, direct_routes
+    from parties.sockets import listen
     from parties.tls import TlsChannel
 
     try:
@@ -118,14 +130,22 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
     except ValueError as error:
         raise ConfigurationError(f"malformed JOINTFIT_ variables: {error}") from error
     check_size(len(addresses), dealer=dealer, clients=clients)
-    listener = None
     if handed >= 0:
         try:
             listener = socket.socket(fileno=handed)
         except OSError as error:
             raise ConfigurationError(f"JOINTFIT_LISTEN_FD is {handed}, which is no socket") from error
+    else:
+        listener = listen(addresses[rank])
     credentials = Credentials.in_folder(folder, rank, len(addresses))
-    return TlsChannel(rank, addresses, credentials, listener=listener, deadline=deadline)
+    return TlsChannel(
+        rank,
+        direct_routes(rank, addresses),
+        credentials,
+        doors=Doors(listener),
+        deadline=deadline,
+        breaks=_breaks(environ),
+    )
 
 
 def _dealer(environ: Mapping[str, str]) -> bool:
@@ -149,3 +169,11 @@ def _deadline(environ: Mapping[str, str]) -> float:
         return DEADLINE if said is None else float(said)
     except ValueError as error:
         raise ConfigurationError(f"JOINTFIT_DEADLINE is {said!r}; want seconds") from error
+
+
+def _breaks(environ: Mapping[str, str]) -> float:
+    said = environ.get("JOINTFIT_BREAKS", "0")
+    try:
+        return float(said)
+    except ValueError as error:
+        raise ConfigurationError(f"JOINTFIT_BREAKS is {said!r}; want seconds") from error
