@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from parties.errors import ConfigurationError
+from parties.reach import Place, Route
+from parties.rooms import room_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from parties.job.model import Job
     from parties.job.tables import Member
 
-__all__ = ["links", "missing"]
+__all__ = ["links", "missing", "place", "routes"]
 
 
 def links(job: Job) -> nx.DiGraph[str]:
@@ -46,6 +48,18 @@ def links(job: Job) -> nx.DiGraph[str]:
     return graph
 
 
+def routes(job: Job, rank: int) -> list[Route | None]:
+    """How this rank reaches each other one, in order of rank; None for itself. Raises what `links` raises."""
+    graph, names = links(job), job.names
+    return [None if peer == rank else _route(graph, names[rank], name, job) for peer, name in enumerate(names)]
+
+
+def place(job: Job, rank: int) -> Place | None:
+    """Where this rank waits at the relay for those that ask for it there; None if nobody does."""
+    called = [through for _, _, through in links(job).in_edges(job.names[rank], data="relay") if through]
+    return Place(job.relay.endpoint, room_of(job.digest), rank) if called and job.relay is not None else None
+
+
 def missing(graph: nx.DiGraph[str], names: Sequence[str]) -> list[tuple[str, str]]:
     """The pairs of names without a link, in order. networkx finds them as the edges of the graph's complement."""
     undirected: nx.Graph[str] = nx.Graph(graph.to_undirected(as_view=True))
@@ -61,3 +75,11 @@ def _edge(low: Member, high: Member, relay: str) -> tuple[str, str, str] | None:
     if high.address is not None:
         return low.name, high.name, ""
     return (high.name, low.name, relay) if relay else None
+
+
+def _route(graph: nx.DiGraph[str], own: str, peer: str, job: Job) -> Route:
+    if not graph.has_edge(own, peer):
+        return Route(dials=False)
+    if graph.edges[own, peer]["relay"] and job.relay is not None:
+        return Route(dials=True, address=job.relay.endpoint, room=room_of(job.digest))
+    return Route(dials=True, address=job.member(peer).endpoint)

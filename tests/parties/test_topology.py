@@ -1,5 +1,7 @@
 """Who dials whom, and which links are missing."""
 
+import subprocess
+import sys
 from itertools import combinations
 
 import networkx as nx
@@ -9,8 +11,12 @@ from hypothesis import strategies as st
 
 from parties import ConfigurationError
 from parties.job import parse_job
-from parties.topology import links, missing
+from parties.reach import Doors, Place, Route, dial
+from parties.rooms import room_of
+from parties.sockets import listen
+from parties.topology import links, missing, place, routes
 from tests.parties import jobs
+from tests.parties.starting import environment
 
 RELAY = '[relay]\naddress = "r.example.org:7400"'
 
@@ -83,3 +89,59 @@ def test_every_pair_has_one_link_or_the_job_is_refused(addresses, relay):
         through = graph.edges[source, target]["relay"]
         assert bool(through) == (low.address is None and high.address is None)
         assert through or job.member(target).address is not None
+
+
+def test_routes_are_those_of_the_graph():
+    job = parse_job(described([False, True, False, True], relay=True).encode())
+    room, relay = room_of(job.digest), ("r.example.org", 7400)
+    b, dealer = ("hospital-b.example.org", 7001), ("dealer.example.org", 7003)
+    waits = Route(dials=False)
+    assert [routes(job, rank) for rank in range(4)] == [
+        [None, Route(dials=True, address=b), waits, Route(dials=True, address=dealer)],
+        [waits, None, waits, waits],
+        [Route(True, relay, room), Route(dials=True, address=b), None, Route(dials=True, address=dealer)],
+        [waits, Route(dials=True, address=b), waits, None],
+    ]
+    assert [place(job, rank) for rank in range(4)] == [Place(relay, room, 0), None, None, None]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.booleans(), min_size=3, max_size=8))
+def test_of_each_pair_one_dials_what_it_can_reach(addresses):
+    job = parse_job(described(addresses, relay=True).encode())
+    all_routes = [routes(job, rank) for rank in range(job.size)]
+    for low, high in combinations(range(job.size), 2):
+        ends = {low: all_routes[low][high], high: all_routes[high][low]}
+        dials = [rank for rank, route in ends.items() if route.dials]
+        assert len(dials) == 1
+        waits = high if dials == [low] else low
+        route = ends[dials[0]]
+        if route.room is None:
+            assert route.address == job.members[waits].endpoint
+        else:
+            assert place(job, waits) == Place(route.address, route.room, waits)
+        assert ends[waits] == Route(dials=False)
+
+
+@pytest.mark.processes
+def test_members_meet_at_their_routes():
+    """Two without an address, over a real relay: the one is where the other one's route leads."""
+    with listen(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    text = described([False, True, False], relay=True).replace("r.example.org:7400", f"127.0.0.1:{port}")
+    job = parse_job(text.encode())
+    command = [sys.executable, "-m", "parties.relay", "--listen", job.relay.address]
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as relay:
+        doors = Doors(place=place(job, 0))
+        try:
+            assert "listening" in relay.stderr.readline()
+            with dial(routes(job, 2)[0], 2, 0, 10) as called:
+                called.sendall(b"hello")
+                met, _ = doors.accept(10)
+                with met:
+                    met.settimeout(10)
+                    assert met.recv(5) == b"hello"
+        finally:
+            doors.close()
+            relay.kill()
+            relay.stderr.close()
