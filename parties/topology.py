@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from parties.errors import ConfigurationError
-from parties.reach import Place, Route
+from parties.reach import Route
 from parties.rooms import room_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from parties.job.model import Job
     from parties.job.tables import Member
 
-__all__ = ["links", "missing", "place", "routes"]
+__all__ = ["links", "missing", "routes"]
 
 
 def links(job: Job) -> nx.DiGraph[str]:
@@ -52,12 +52,6 @@ def routes(job: Job, rank: int) -> list[Route | None]:
     """How this rank reaches each other one, in order of rank; None for itself. Raises what `links` raises."""
     graph, names = links(job), job.names
     return [None if peer == rank else _route(graph, names[rank], name, job) for peer, name in enumerate(names)]
-
-
-def place(job: Job, rank: int) -> Place | None:
-    """Where this rank waits at the relay for those that ask for it there; None if nobody does."""
-    called = [through for _, _, through in links(job).in_edges(job.names[rank], data="relay") if through]
-    return Place(job.relay.endpoint, room_of(job.digest), rank) if called and job.relay is not None else None
 
 
 def missing(graph: nx.DiGraph[str], names: Sequence[str]) -> list[tuple[str, str]]:

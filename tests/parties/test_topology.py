@@ -14,7 +14,7 @@ from parties.job import parse_job
 from parties.reach import Doors, Place, Route, dial
 from parties.rooms import room_of
 from parties.sockets import listen
-from parties.topology import links, missing, place, routes
+from parties.topology import links, missing, routes
 from tests.parties import jobs
 from tests.parties.starting import environment
 
@@ -102,7 +102,6 @@ def test_routes_are_those_of_the_graph():
         [Route(True, relay, room), Route(dials=True, address=b), None, Route(dials=True, address=dealer)],
         [waits, Route(dials=True, address=b), waits, None],
     ]
-    assert [place(job, rank) for rank in range(4)] == [Place(relay, room, 0), None, None, None]
 
 
 @settings(max_examples=40, deadline=None)
@@ -119,7 +118,8 @@ def test_of_each_pair_one_dials_what_it_can_reach(addresses):
         if route.room is None:
             assert route.address == job.members[waits].endpoint
         else:
-            assert place(job, waits) == Place(route.address, route.room, waits)
+            assert (route.address, route.room) == (job.relay.endpoint, room_of(job.digest))
+            assert job.members[low].address is job.members[high].address is None
         assert ends[waits] == Route(dials=False)
 
 
@@ -132,7 +132,7 @@ def test_members_meet_at_their_routes():
     job = parse_job(text.encode())
     command = [sys.executable, "-m", "parties.relay", "--listen", job.relay.address]
     with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True) as relay:
-        doors = Doors(place=place(job, 0))
+        doors = Doors(place=Place(job.relay.endpoint, room_of(job.digest), 0))
         try:
             assert "listening" in relay.stderr.readline()
             with dial(routes(job, 2)[0], 2, 0, 10) as called:
