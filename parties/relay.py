@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from parties.errors import DisagreementError, JointfitError, WireError
+from parties.errors import ConfigurationError, DisagreementError, JointfitError, WireError
 from parties.rooms import ACCEPT, FULL, GO, NOBODY, PING, PREFACE_SIZE, VERSION, What, parse_preface
 from parties.sockets import listen, tune
 
@@ -41,7 +42,7 @@ __all__ = ["Limits", "Relay", "main", "serve"]
 _log = logging.getLogger("jointfit.relay")
 _PART = 1 << 16
 _LINGER = 10.0
-_SETTLE = 0.05
+_OWN_FILES = 64
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Limits:
     ping: float = 15.0
     answer: float = 5.0
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigurationError(f"relay: {name} is {value}; want more than 0")
+
 
 class _End:
     """One connection."""
@@ -78,13 +84,16 @@ class _End:
 
     async def close(self, last: bytes = b"") -> None:
         """Send what is buffered, for some seconds at most, and close."""
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(_LINGER):
                 if last:
                     self.writer.write(last)
                 self.writer.close()
                 await self.writer.wait_closed()
-        self.cut()
+        except OSError:
+            pass  # it is gone, or does not read
+        finally:
+            self.cut()
 
     def cut(self) -> None:
         self.writer.transport.abort()
@@ -163,11 +172,12 @@ class Relay:
             await stop.wait()
         finally:
             server.close()
-            await asyncio.sleep(_SETTLE)  # connections that were just accepted become ends
+            await _settle()  # connections that were just accepted become ends
             for end in list(self._ends):
                 end.cut()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=_LINGER)
+            await _settle()
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         end = _End(reader, writer)
@@ -297,6 +307,12 @@ async def _copy(source: _End, sink: _End) -> int:
     return copied
 
 
+async def _settle() -> None:
+    """Let the event loop do what it has begun: from accept to `Relay._welcome` it takes four rounds."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
 def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Address], None] | None = None) -> None:
     """Run a relay until SIGTERM, SIGINT or SIGHUP; called from the main thread.
 
@@ -306,8 +322,10 @@ def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Ad
         ready: called with the address once it listens.
 
     Raises:
-        ConfigurationError: it cannot listen there.
+        ConfigurationError: it cannot listen there, or the system allows fewer open files than connections.
     """
+    limits = limits or Limits()
+    _files(limits.connections + _OWN_FILES)
     with listen(address) as listener:
         bound: Address = listener.getsockname()[:2]
         _log.info("listening on %s port %d", *bound)
@@ -315,7 +333,16 @@ def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Ad
     _log.info("ended")
 
 
-async def _serve(listener: socket.socket, limits: Limits | None, ready: Callable[[], None]) -> None:
+def _files(wanted: int) -> None:
+    """Let this process open so many files."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < wanted:
+        raise ConfigurationError(f"relay: {wanted} open files are needed, and the system allows {most}; see ulimit -Hn")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+async def _serve(listener: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -181,11 +181,12 @@ class _Preface:
 
     def _heed(self, verdict: _Verdict, peer: int | None) -> None:
         """Raise the error of a refusal by the other end."""
-        if verdict in _SAID:
-            whose = f"rank {self._rank} ({common_name(self._own)}), {fingerprint(self._own)},"
-            who = "the other end" if peer is None else f"rank {peer}"
-            said = _SAID[verdict].format(rank=self._rank)
-            raise IdentityError(f"{who} refused: the certificate of {whose} {said}", rank=peer)
+        if verdict is _Verdict.WELCOME:
+            return
+        whose = f"rank {self._rank} ({common_name(self._own)}), {fingerprint(self._own)},"
+        who = "the other end" if peer is None else f"rank {peer}"
+        said = _SAID.get(verdict, "is of no use there").format(rank=self._rank)
+        raise IdentityError(f"{who} refused: the certificate of {whose} {said}", rank=peer)
 
     def _judge(self, shown: bytes) -> tuple[_Verdict, int, IdentityError | None]:
         """What this end thinks of a certificate: the verdict to tell, its rank, the error to raise."""
