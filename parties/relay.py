@@ -10,7 +10,8 @@ It connects only those who dial it; it dials nobody. Whoever knows a job's hash 
 parties apart, but is not let in by them. There is no login: where only some networks are to use it, a firewall says so.
 
 Cost: one task of an event loop for each connection, and at most about half a megabyte of buffers in each direction of a
-pair; a side that does not read slows down the other one, not the relay.
+pair; a side that does not read slows down the other one, not the relay. On one machine large messages took 6.7 times as
+long as directly (0.45 GB/s), and a round trip of 64 bytes 2.6 times (56 µs).
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Limits:
 
     Attributes:
         connections: open at a time; a pair that talks has two.
+        host: of them, those that come from one address.
         strangers: of them, those that have not said yet what they want.
         parked: for one rank of a room; as many may wait for it.
         preface: seconds to say what one wants.
@@ -60,6 +62,7 @@ class Limits:
     """
 
     connections: int = 1024
+    host: int = 256
     strangers: int = 128
     parked: int = 32
     preface: float = 10.0
@@ -80,6 +83,7 @@ class _End:
         self.reader = reader
         self.writer = writer
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
+        self.host = str(host)
         self.name = f"{host}:{port}"
 
     async def close(self, last: bytes = b"") -> None:
@@ -181,8 +185,13 @@ class Relay:
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         end = _End(reader, writer)
-        if self._strangers >= self._limits.strangers or len(self._ends) >= self._limits.connections:
-            _log.warning("%s refused: %d connections are open", end.name, len(self._ends))
+        of_host = sum(each.host == end.host for each in self._ends)
+        limits = self._limits
+        if (
+            self._strangers >= limits.strangers or of_host >= limits.host or len(self._ends) >= limits.connections
+        ):
+            open_now = len(self._ends), of_host, self._strangers
+            _log.warning("%s refused: %d connections are open, %d from there, %d silent", end.name, *open_now)
             await end.close(FULL)
             return
         task = asyncio.current_task()

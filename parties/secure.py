@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from parties.errors import DisagreementError, IdentityError, WireError
+from parties.errors import ConfigurationError, DisagreementError, IdentityError, WireError
 from parties.identity import check_dates, common_name, fingerprint, parse_fingerprint
 
 if TYPE_CHECKING:
@@ -88,9 +88,11 @@ def secure(
             this rank's own files cannot be used.
         DisagreementError: the other end speaks another version.
         WireError: it speaks something else, as a port scanner does.
+        ConfigurationError: ``peer`` is not one of the other ranks.
         OSError: the connection broke, or it took too long (TimeoutError). Trying again may help.
 
-    Cost: one round trip before those of TLS and one after; about 3 KB in each direction, and four milliseconds.
+    Cost: one round trip before those of TLS and one after; about 2.5 KB in each direction, and 3 ms of computing at
+    each end (4 ms with a passphrase).
     """
     end = time.monotonic() + timeout
     connection = plain
@@ -124,6 +126,8 @@ class _Preface:
             each: parse_fingerprint(text) for each, text in enumerate(credentials.fingerprints) if each != rank
         }
         self._end = end
+        if peer is not None and peer not in self._pins:
+            raise ConfigurationError(f"rank {rank} has no fingerprint of a peer {peer}")
 
     def dial(self) -> tuple[bytes, int]:
         """The peer's certificate, and its rank."""

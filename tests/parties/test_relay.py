@@ -430,6 +430,21 @@ def test_as_a_process(number):
         doors.close()
 
 
+def test_one_host_cannot_take_all():
+    with relay(host=2) as address:
+        ends = [socket.create_connection(address) for _ in range(2)]
+        for rank, end in enumerate(ends):
+            end.sendall(pack_preface(What.PARK, ROOM, rank, ANYBODY))
+            assert said(end, 1) == b"P"
+        with socket.create_connection(address) as third:
+            assert said(third) == b"F"
+        with socket.create_connection(address, source_address=("127.0.0.2", 0)) as other:
+            other.sendall(pack_preface(What.PARK, ROOM, 7, ANYBODY))
+            assert said(other, 1) == b"P"
+        for end in ends:
+            end.close()
+
+
 def test_limits_must_be_positive():
     with pytest.raises(ConfigurationError, match="parked is 0; want more than 0"):
         Limits(parked=0)
