@@ -10,7 +10,8 @@ It connects only those who dial it; it dials nobody. Whoever knows a job's hash 
 parties apart, but is not let in by them. There is no login: where only some networks are to use it, a firewall says so.
 
 Cost: one task of an event loop for each connection, and at most about half a megabyte of buffers in each direction of a
-pair; a side that does not read slows down the other one, not the relay.
+pair; a side that does not read slows down the other one, not the relay. On one machine large messages took 6.7 times as
+long as directly (0.45 GB/s), and a round trip of 64 bytes 2.6 times (56 µs).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 import sys
 import time
@@ -26,7 +28,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from parties.errors import DisagreementError, JointfitError, WireError
+from parties.errors import ConfigurationError, DisagreementError, JointfitError, WireError
 from parties.rooms import ACCEPT, FULL, GO, NOBODY, PING, PREFACE_SIZE, VERSION, What, parse_preface
 from parties.sockets import listen, tune
 
@@ -41,7 +43,7 @@ __all__ = ["Limits", "Relay", "main", "serve"]
 _log = logging.getLogger("jointfit.relay")
 _PART = 1 << 16
 _LINGER = 10.0
-_SETTLE = 0.05
+_OWN_FILES = 64
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Limits:
 
     Attributes:
         connections: open at a time; a pair that talks has two.
+        host: of them, those that come from one address.
         strangers: of them, those that have not said yet what they want.
         parked: for one rank of a room; as many may wait for it.
         preface: seconds to say what one wants.
@@ -59,12 +62,18 @@ class Limits:
     """
 
     connections: int = 1024
+    host: int = 256
     strangers: int = 128
     parked: int = 32
     preface: float = 10.0
     call: float = 10.0
     ping: float = 15.0
     answer: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigurationError(f"relay: {name} is {value}; want more than 0")
 
 
 class _End:
@@ -74,17 +83,21 @@ class _End:
         self.reader = reader
         self.writer = writer
         host, port, *_ = writer.get_extra_info("peername") or ("?", 0)
+        self.host = str(host)
         self.name = f"{host}:{port}"
 
     async def close(self, last: bytes = b"") -> None:
         """Send what is buffered, for some seconds at most, and close."""
-        with contextlib.suppress(OSError, TimeoutError):
+        try:
             async with asyncio.timeout(_LINGER):
                 if last:
                     self.writer.write(last)
                 self.writer.close()
                 await self.writer.wait_closed()
-        self.cut()
+        except OSError:
+            pass  # it is gone, or does not read
+        finally:
+            self.cut()
 
     def cut(self) -> None:
         self.writer.transport.abort()
@@ -163,16 +176,22 @@ class Relay:
             await stop.wait()
         finally:
             server.close()
-            await asyncio.sleep(_SETTLE)  # connections that were just accepted become ends
+            await _settle()  # connections that were just accepted become ends
             for end in list(self._ends):
                 end.cut()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=_LINGER)
+            await _settle()
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         end = _End(reader, writer)
-        if self._strangers >= self._limits.strangers or len(self._ends) >= self._limits.connections:
-            _log.warning("%s refused: %d connections are open", end.name, len(self._ends))
+        of_host = sum(each.host == end.host for each in self._ends)
+        limits = self._limits
+        if (
+            self._strangers >= limits.strangers or of_host >= limits.host or len(self._ends) >= limits.connections
+        ):
+            open_now = len(self._ends), of_host, self._strangers
+            _log.warning("%s refused: %d connections are open, %d from there, %d silent", end.name, *open_now)
             await end.close(FULL)
             return
         task = asyncio.current_task()
@@ -297,6 +316,12 @@ async def _copy(source: _End, sink: _End) -> int:
     return copied
 
 
+async def _settle() -> None:
+    """Let the event loop do what it has begun: from accept to `Relay._welcome` it takes four rounds."""
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
 def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Address], None] | None = None) -> None:
     """Run a relay until SIGTERM, SIGINT or SIGHUP; called from the main thread.
 
@@ -306,8 +331,10 @@ def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Ad
         ready: called with the address once it listens.
 
     Raises:
-        ConfigurationError: it cannot listen there.
+        ConfigurationError: it cannot listen there, or the system allows fewer open files than connections.
     """
+    limits = limits or Limits()
+    _files(limits.connections + _OWN_FILES)
     with listen(address) as listener:
         bound: Address = listener.getsockname()[:2]
         _log.info("listening on %s port %d", *bound)
@@ -315,7 +342,16 @@ def serve(address: Address, limits: Limits | None = None, *, ready: Callable[[Ad
     _log.info("ended")
 
 
-async def _serve(listener: socket.socket, limits: Limits | None, ready: Callable[[], None]) -> None:
+def _files(wanted: int) -> None:
+    """Let this process open so many files."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < wanted:
+        raise ConfigurationError(f"relay: {wanted} open files are needed, and the system allows {most}; see ulimit -Hn")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+async def _serve(listener: socket.socket, limits: Limits, ready: Callable[[], None]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from parties.errors import DisagreementError, IdentityError, WireError
+from parties.errors import ConfigurationError, DisagreementError, IdentityError, WireError
 from parties.identity import check_dates, common_name, fingerprint, parse_fingerprint
 
 if TYPE_CHECKING:
@@ -88,9 +88,11 @@ def secure(
             this rank's own files cannot be used.
         DisagreementError: the other end speaks another version.
         WireError: it speaks something else, as a port scanner does.
+        ConfigurationError: ``peer`` is not one of the other ranks.
         OSError: the connection broke, or it took too long (TimeoutError). Trying again may help.
 
-    Cost: one round trip before those of TLS and one after; about 3 KB in each direction, and four milliseconds.
+    Cost: one round trip before those of TLS and one after; about 2.5 KB in each direction, and 3 ms of computing at
+    each end (4 ms with a passphrase).
     """
     end = time.monotonic() + timeout
     connection = plain
@@ -124,6 +126,8 @@ class _Preface:
             each: parse_fingerprint(text) for each, text in enumerate(credentials.fingerprints) if each != rank
         }
         self._end = end
+        if peer is not None and peer not in self._pins:
+            raise ConfigurationError(f"rank {rank} has no fingerprint of a peer {peer}")
 
     def dial(self) -> tuple[bytes, int]:
         """The peer's certificate, and its rank."""
@@ -181,11 +185,12 @@ class _Preface:
 
     def _heed(self, verdict: _Verdict, peer: int | None) -> None:
         """Raise the error of a refusal by the other end."""
-        if verdict in _SAID:
-            whose = f"rank {self._rank} ({common_name(self._own)}), {fingerprint(self._own)},"
-            who = "the other end" if peer is None else f"rank {peer}"
-            said = _SAID[verdict].format(rank=self._rank)
-            raise IdentityError(f"{who} refused: the certificate of {whose} {said}", rank=peer)
+        if verdict is _Verdict.WELCOME:
+            return
+        whose = f"rank {self._rank} ({common_name(self._own)}), {fingerprint(self._own)},"
+        who = "the other end" if peer is None else f"rank {peer}"
+        said = _SAID.get(verdict, "is of no use there").format(rank=self._rank)
+        raise IdentityError(f"{who} refused: the certificate of {whose} {said}", rank=peer)
 
     def _judge(self, shown: bytes) -> tuple[_Verdict, int, IdentityError | None]:
         """What this end thinks of a certificate: the verdict to tell, its rank, the error to raise."""

@@ -152,7 +152,7 @@ def test_parking_at_something_else(caplog):
                 came.append(connection.recv(PREFACE_SIZE, socket.MSG_WAITALL))
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         doors.close()
-    assert 4 <= len(came) <= 30
+    assert 1 <= len(came) <= 30
     assert set(came) == {pack_preface(What.PARK, ROOM, 0, ANYBODY)}
     assert "does not speak the relay's protocol" in caplog.text
     assert doors.accept(0.1) is None

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parties.credentials import local_credentials
-from parties.errors import JointfitError
+from parties.errors import ConfigurationError, JointfitError
 from parties.reach import Doors, Place, Route, dial
 from parties.relay import Limits, Relay
 from parties.rooms import ANYBODY, What, pack_preface, room_of
@@ -31,12 +31,13 @@ def relay(address=("127.0.0.1", 0), **limits):
     bound = listener.getsockname()
     ready = threading.Event()
     handle = []
+    made = Relay(Limits(**limits))
 
     async def main():
         stop = asyncio.Event()
         handle.extend((asyncio.get_running_loop(), stop))
         ready.set()
-        await Relay(Limits(**limits)).run(listener, stop)
+        await made.run(listener, stop)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
@@ -48,6 +49,7 @@ def relay(address=("127.0.0.1", 0), **limits):
         thread.join(10)
         listener.close()
         assert not thread.is_alive()
+        assert (made._ends, made._doors, made._strangers) == (set(), {}, 0)
 
 
 def call(address, rank=1, peer=0, timeout=5.0, room=ROOM):
@@ -240,16 +242,31 @@ def test_a_caller_waits_for_the_other_to_come():
 
 
 def test_nobody_there():
-    with relay(call=0.2) as address:
+    with relay(call=0.3) as address:
         with pytest.raises(ConnectionRefusedError, match="rank 0 is not there"):
             call(address)
         doors = Doors(place=Place(address, ROOM, 0))
         for given in ({"room": room_of(bytes(32))}, {"peer": 2}):  # another job's room, another rank's door
             with pytest.raises(ConnectionRefusedError, match="is not there"):
                 call(address, **given)
-        dialled, accepted = joined(address, doors)
-        dialled.close()
-        accepted.close()
+        assert doors.accept(0.01) is None
+        doors.close()
+
+
+def test_callers_that_leave_or_talk_too_early():
+    with relay() as address:
+        for _ in range(3):
+            with socket.create_connection(address) as left:
+                left.sendall(pack_preface(What.CALL, ROOM, 1, 0))
+        with socket.create_connection(address) as early:
+            early.sendall(pack_preface(What.CALL, ROOM, 1, 0) + b"x")
+            assert said(early) == b""
+        doors = Doors(place=Place(address, ROOM, 0))
+        dialled, accepted = joined(address, doors)  # the first one that comes is one that is still there
+        dialled.sendall(b"here")
+        assert said(accepted) == b"here"
+        for each in (dialled, accepted):
+            each.close()
         doors.close()
 
 
@@ -281,9 +298,7 @@ def test_parked_ends_that_do_not_answer():
         dead.sendall(pack_preface(What.PARK, ROOM, 0, ANYBODY))
         assert said(dead, 1) == b"P"
         dead.sendall(b"P")
-        time.sleep(0.1)
         doors = Doors(place=Place(address, ROOM, 0))
-        time.sleep(0.1)
         dialled, accepted = joined(address, doors)
         assert said(dead, 1) == b"G"  # was asked first
         assert said(dead, 1) == b""
@@ -310,7 +325,7 @@ def test_parked_ends_are_asked_now_and_then():
 
 
 def test_limits():
-    with relay(connections=4, strangers=2, parked=1, preface=0.3) as address:
+    with relay(connections=4, strangers=2, parked=1, preface=1.0) as address:
         parked = socket.create_connection(address)
         parked.sendall(pack_preface(What.PARK, ROOM, 0, ANYBODY))
         assert said(parked, 1) == b"P"
@@ -413,6 +428,26 @@ def test_as_a_process(number):
                     assert each.recv(1) == b""
     finally:
         doors.close()
+
+
+def test_one_host_cannot_take_all():
+    with relay(host=2) as address:
+        ends = [socket.create_connection(address) for _ in range(2)]
+        for rank, end in enumerate(ends):
+            end.sendall(pack_preface(What.PARK, ROOM, rank, ANYBODY))
+            assert said(end, 1) == b"P"
+        with socket.create_connection(address) as third:
+            assert said(third) == b"F"
+        with socket.create_connection(address, source_address=("127.0.0.2", 0)) as other:
+            other.sendall(pack_preface(What.PARK, ROOM, 7, ANYBODY))
+            assert said(other, 1) == b"P"
+        for end in ends:
+            end.close()
+
+
+def test_limits_must_be_positive():
+    with pytest.raises(ConfigurationError, match="parked is 0; want more than 0"):
+        Limits(parked=0)
 
 
 @pytest.mark.processes

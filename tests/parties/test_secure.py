@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parties.credentials import Credentials, local_credentials
-from parties.errors import DisagreementError, IdentityError, JointfitError, WireError
+from parties.errors import ConfigurationError, DisagreementError, IdentityError, JointfitError, WireError
 from parties.identity import certify, fingerprint, make_identity, read_certificate
 from parties.secure import LONGEST_CERTIFICATE, secure
 
@@ -165,6 +165,13 @@ def test_another_rank_than_the_one_wanted(credentials):
     dialled, accepted = both(dials(credentials[2], 2, 0), accepts(credentials[1], 1))
     assert "(rank 1's); pinned for rank 0 is" in str(dialled)
     assert isinstance(accepted, IdentityError)
+
+
+@pytest.mark.parametrize("peer", [0, 3, -1])
+def test_a_peer_that_is_none(peer, credentials):
+    one, other = socket.socketpair()
+    with one, other, pytest.raises(ConfigurationError, match=f"rank 0 has no fingerprint of a peer {peer}"):
+        secure(one, credentials[0], rank=0, peer=peer, dialled=True, timeout=5)
 
 
 def test_a_reflection(credentials):
