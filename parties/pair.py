@@ -346,7 +346,7 @@ class Pair:
             self._fail(f"its link broke and was not back within {self._breaks:g} s")
 
     def _fail(self, reason: str) -> None:
-        if self._breaks > 0:
+        self._since = None
+        if self._line is None:
             self.gone = True
-            self._since = None
         self._guard.fail(Failure(self.peer, "PeerLost", reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from contextlib import ExitStack
 
@@ -45,7 +46,7 @@ class Mesh:
         self.given = {"connect_within": 20, "deadline": 30, "breaks": 3.0, **given}
         self._make = make
         self._stack = ExitStack()
-        self.credentials = local_credentials(n, folder)
+        self.credentials = local_credentials(n, tempfile.mkdtemp(dir=folder)) if make is TlsChannel else None
         listeners = [listen(("127.0.0.1", 0)) for _ in range(n)]
         self.addresses = [listener.getsockname() for listener in listeners]
         self.doors = [Doors(listener) for listener in listeners]
@@ -72,9 +73,14 @@ class Mesh:
         ]
 
     def channel(self, rank, **given):
-        return self._make(
-            rank, self.routes(rank), self.credentials[rank], **{"doors": self.doors[rank], **self.given, **given}
-        )
+        given = {"doors": self.doors[rank], "routes": self.routes(rank), **self.given, **given}
+        if self.credentials is not None:
+            given = {"credentials": self.credentials[rank], **given}
+        return self._make(rank, **given)
+
+    def parties(self):
+        """Parties of all ranks, to be used in the order that a test wants."""
+        return together(*(lambda channel=channel: Party(channel, dealer=None) for channel in self.channels))
 
     def run(self, program):
         """Run a program on all ranks."""

@@ -35,6 +35,7 @@ class Proxy:
         self._ended = False
         self._lock = threading.Lock()
         self._ends: list[socket.socket] = []
+        self._orphans: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
@@ -45,6 +46,11 @@ class Proxy:
         self._ended = True
         self._moving.set()
         self.cut()
+        with self._lock:
+            orphans, self._orphans = self._orphans, []
+        for end in orphans:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(5)
         self._listener.close()
@@ -67,6 +73,19 @@ class Proxy:
         with self._lock:
             self._budget = size
             self._reset = reset
+
+    def orphan(self) -> None:
+        """Cut the connections of the end that dialled; the other end is told nothing."""
+        with self._lock:
+            ends, self._ends = self._ends, []
+            self._orphans += ends[1::2]
+        for end in ends[::2]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def lead(self, target: tuple[str, int]) -> None:
+        """Pass new connections on to another address."""
+        self._target = target
 
     def freeze(self) -> None:
         """Keep connections, take new ones, and pass nothing."""
@@ -130,10 +149,15 @@ class Proxy:
                     self.cut(reset=self._reset)
                     break
         for end in (source, target):
+            with self._lock:
+                left = end in self._orphans
+            if left:
+                continue
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             with self._lock, contextlib.suppress(ValueError):
-                self._ends.remove(end)
+                index = self._ends.index(end)
+                del self._ends[index - index % 2 : index - index % 2 + 2]
         time.sleep(0.01)  # the other direction still uses both
         source.close()
 
