@@ -1,8 +1,9 @@
 """A party's append-only log of reveals: JSON lines, each with the hash of the one before; never a value.
 
 A reveal writes two lines: "intent" before this rank takes part in it, and "done" after. An intent without a done was
-not completed, as far as this rank knows. A reveal that is not on the agreed list writes "refused". The dealer, which
-takes part in no opening, writes intents only, without a transcript. Lines are on the disk (fsync) before the run
+not completed, as far as this rank knows. A reveal that is not on the agreed list writes "refused". The dealer and
+a client that is not to learn the value, which take part in no opening, write intents only; neither they nor a client
+that learns it have a transcript. Lines are on the disk (fsync) before the run
 goes on.
 
 Fields: ``time`` (UTC), ``event``, ``job`` and ``session`` (hex), ``step`` of the program, ``name``, ``shape``, ``to``

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError, RevealRefused
+from parties import ConfigurationError, RevealRefused, Role
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -83,7 +83,7 @@ def open_to(
         if not begun:  # nothing was secret
             before(b"")
             session.same(label)
-    if not session.is_dealer:
+    if session.role is Role.COMPUTING or session.rank in ranks:
         write("done", begun[0])
     return found
 

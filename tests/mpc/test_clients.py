@@ -1,5 +1,6 @@
 """Clients: ranks that own data or receive results, and hold no shares."""
 
+import json
 import sys
 import threading
 
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 import mpc
+import parties
 from mpc.estimators import LogisticRegression
 from mpc.randomness import seeded
 from parties import ConfigurationError, DisagreementError, PeerLost, Role
@@ -79,11 +81,11 @@ def test_columns_of_a_client_and_a_result_for_it_alone():
     assert results[CLIENT][2:] == (Role.CLIENT, [CLIENT])
 
 
-@pytest.mark.parametrize("parties", [2, 3])
-def test_values_of_every_type(parties):
+@pytest.mark.parametrize("n", [2, 3])
+def test_values_of_every_type(n):
     whole = torch.tensor([[3, -4], [0, 7]])
     truth = torch.tensor([True, False, True, True, False, False, True, True, True])
-    first, second = parties, parties + 1
+    first, second = n, n + 1
 
     def program(session):
         a = session.share(whole if session.rank == first else None, owner=first)
@@ -94,7 +96,7 @@ def test_values_of_every_type(parties):
         shown = [a * a, ~b, (c + d) * c, torch.where(b[:6], c[0], d[0]), torch.cat([e, d])]
         return [session.reveal(value, to=[1, second]) for value in shown]
 
-    results = mpc.simulate(parties + 3, program, clients=2)
+    results = mpc.simulate(n + 3, program, clients=2)
     x = X.double()
     want = [whole * whole, ~truth, 2 * x * x, x[0], X]
     for rank, values in enumerate(results):
@@ -243,6 +245,51 @@ def test_arguments():
     torch.testing.assert_close(results[CLIENT], X, atol=1e-6, rtol=0)
     with pytest.raises(ConfigurationError, match="got 3, want at least 4: two computing parties, 1 client and"):
         mpc.plan(lambda session: None, 3, clients=1)
+
+
+def test_a_client_that_tells_the_parties_different_things():
+    """The parties find it out before anything is revealed, though each of them got one uniform number or another."""
+
+    def program(session):
+        exchange = session.party.exchange
+
+        def lying(outgoing, incoming, label, **others):
+            if label.startswith("open"):
+                outgoing = {**outgoing, 1: bytes(len(outgoing[1]))}
+            return exchange(outgoing, incoming, label, **others)
+
+        if session.is_client:
+            session.party.exchange = lying
+        x = session.share(X if session.is_client else None, owner=CLIENT)
+        return session.reveal(x * x)
+
+    with pytest.raises(DisagreementError, match="what was opened before differs between rank"):
+        mpc.simulate(4, program, clients=1)
+
+
+def test_what_was_agreed_on_holds_for_clients(tmp_path):
+    names = ("anna", "bert", "carl", "dealer")
+    lines = (mpc.Allowed("mean", frozenset({CLIENT}), times=2), mpc.Allowed("rest", frozenset({0, 1})))
+
+    def run(party):
+        policy = mpc.Agreed(bytes(32), names, lines, log=tmp_path / f"{names[party.rank]}.jsonl")
+        with mpc.session(party=party, agreed=policy) as session:
+            x = session.share(X if session.is_client else None, owner=CLIENT)
+            mean = session.reveal(x.mean(), to=CLIENT, name="mean")
+            rest = session.reveal(x.sum(), name="rest")
+            with pytest.raises(mpc.RevealRefused):
+                session.reveal(x, to=[0, CLIENT], name="mean")
+            return mean, rest
+
+    results = parties.simulate(4, run, clients=1)
+    assert [[value is None for value in each] for each in results] == [[True, False]] * 2 + [[False, True], [True] * 2]
+    events = {
+        name: [json.loads(line)["event"] for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
+        for name in names
+    }
+    assert events["anna"] == events["bert"] == ["intent", "done", "intent", "done", "refused"]
+    assert events["carl"] == ["intent", "done", "intent", "refused"]
+    assert events["dealer"] == ["intent", "intent", "refused"]
 
 
 def test_saved_shares(tmp_path):

@@ -1,10 +1,13 @@
 """Every operation of the additive protocol, for 2, 3 and 5 parties: values, costs, plans, openings, shares."""
 
 import pytest
+import torch
 
+from parties import simulate
 from protocols import Additive, testing
 from protocols.cases import CASES
 from protocols.costs import COSTS
+from protocols.wire import pack_bits
 
 PARTIES = (2, 3, 5)
 BY_NAME = {case.name: case for case in CASES}
@@ -40,6 +43,24 @@ CLIENT_CASES = ("add", "multiply", "gram matrix", "convolution", "rescale", "bot
 @pytest.mark.parametrize("name", CLIENT_CASES)
 def test_inputs_of_clients(name):
     testing.check_clients(Additive, COSTS, (2,), [BY_NAME[name]])
+
+
+@pytest.mark.parametrize("truth", [False, True])
+def test_truth_values_of_clients_are_masked(truth):
+    """What the parties open is uniform, and so are their parts, for inputs that are not."""
+    opened, n = [], 160_000
+
+    def program(party):
+        protocol = Additive(party, observe=opened.append if party.rank == 0 else None)
+        mine = torch.full((n,), truth) if party.rank == 2 else None
+        return protocol.export(protocol.share_bits(mine, torch.Size([n]), 2))
+
+    parts = simulate(4, program, clients=1)
+    assert [octets.numel() for octets in opened] == [n // 8]
+    assert parts[2] is parts[3] is None
+    assert bool(((parts[0] ^ parts[1]) == int(truth)).all())
+    for octets in (opened[0], pack_bits(parts[0]), pack_bits(parts[1])):
+        assert testing.chi_square(octets) < testing.CHI_SQUARE_LIMIT
 
 
 def test_clients_of_three_parties():

@@ -7,6 +7,7 @@ from parties import ConfigurationError, Role, simulate
 from parties.prg import Generator
 from protocols import Additive, limbs, memory, testing
 from protocols.cases import CASES
+from protocols.costs import COSTS
 from protocols.memory import Memory
 from tests import pretend
 from tests.pretend import DEVICE, Pretend
@@ -52,6 +53,11 @@ def test_every_operation(device, name):
 @pytest.mark.parametrize("parties", [2, 3])
 def test_ranks_on_different_devices(device, name, parties):
     testing.check_values(mixed(device), parties, BY_NAME[name])
+
+
+@pytest.mark.parametrize("make", [on, mixed])
+def test_inputs_of_clients(make, device):
+    testing.check_clients(make(device), COSTS, (2,), [BY_NAME["multiply and rescale"], BY_NAME["both"]])
 
 
 def test_parts_masks_and_openings_are_on_the_device(device):
