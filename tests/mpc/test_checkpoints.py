@@ -117,6 +117,15 @@ def test_after_a_crash_the_weights_are_those_of_the_undisturbed_run(tmp_path, un
     assert results[2] is None
 
 
+def test_a_client_crashes_and_takes_part_again(tmp_path, undisturbed):
+    with pytest.raises(Crash):
+        run(trainer(crash=(2, 3)), 4, clients=1, checkpoints=kept(tmp_path))
+    results = run(trainer(), 4, clients=1, checkpoints=kept(tmp_path, resume=True))
+    same(results[0], undisturbed)
+    assert results[2:] == [None, None]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
 @pytest.mark.parametrize(("kind", "places"), [("sgd", [2, 4]), ("adam", [3])])
 def test_several_crashes_and_adam(tmp_path, kind, places):
     rounding = "chance" if kind == "adam" else "faithful"
