@@ -61,9 +61,7 @@ def _run(name: str, engine: str, inputs: int, seed: int, out: Path) -> tuple[str
         if ended is None and slip.inputs > done:
             break
         kept = keep(out, name, slip.last, f"the process {ended or 'ran no input'}; see {name}.log")
-        kind = f"FINDING process {ended}"
-        slip.tally[kind] = slip.tally.get(kind, 0) + 1
-        slip.write()
+        slip.count(f"FINDING process {ended}")
         print(f"{name}: the process {ended}; {kept}", file=sys.stderr)
         if slip.inputs == done:
             break
