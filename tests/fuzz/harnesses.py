@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, texts, wire
+from tests.fuzz import files, state, texts, wire
 
-HARNESSES = {each.name: each for each in (*wire.HARNESSES, *texts.HARNESSES, *files.HARNESSES)}
+HARNESSES = {each.name: each for each in (*wire.HARNESSES, *texts.HARNESSES, *files.HARNESSES, *state.HARNESSES)}
