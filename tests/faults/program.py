@@ -22,6 +22,8 @@ BARRIERS = "TEST_FREELY" not in os.environ
 def at(name: str) -> bool:
     """Come to a point; whether this member is to do something else there than the others."""
     if BARRIERS:
+        if session.party.before_waiting is not None:
+            session.party.before_waiting()  # a dealer gathers what it sends, and the others must come here too
         point(name)
     if name == PHASE:
         lies.begin(session, KIND)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -26,6 +27,10 @@ from typing import Any, Self
 
 _ROOM = 1 << 16
 _DIE_WITH_PARENT = 1
+_LATE = (
+    "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.tables", "mpc.jobs.identities", "parties.tls", "parties.topology",
+    "parties.job", "mpc.logs",
+)  # fmt: skip
 
 
 class Child:
@@ -221,6 +226,7 @@ def _fork(ear: socket.socket, request: dict[str, Any], handed: list[int], own: t
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        faulthandler.register(signal.SIGUSR1)
         os.environ.update({"TEST_POINTS": str(points), "TEST_GO": str(go), **request["environ"]})
         module, _, name = request["function"].partition(":")
         code = int(getattr(importlib.import_module(module), name)(*request["arguments"]) or 0)
@@ -233,17 +239,44 @@ def _fork(ear: socket.socket, request: dict[str, Any], handed: list[int], own: t
         os._exit(code)
 
 
+def _warm(session: Any) -> None:
+    """A little training, by which torch and jointfit load what they load late."""
+    import torch
+
+    x, y = (session.share(torch.ones(4, 1) if session.rank == 0 else None, owner=0) for _ in range(2))
+    model = session.share_module(torch.nn.Linear(1, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
+    optimizer.step()
+    session.reveal_module(model)
+
+
+def _be_alone() -> None:
+    """Wait until the threads of `_warm` have gone; jemalloc's own, which Arrow brings, knows what to do at a fork."""
+    end = time.monotonic() + 10
+    while others := [name for name in _threads() if name != "jemalloc_bg_thd"][1:]:
+        if time.monotonic() > end:
+            raise RuntimeError(f"threads {others} before the first fork; want none")
+        time.sleep(0.05)
+
+
+def _threads() -> list[str]:
+    return [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
+
+
 def _main(number: str) -> None:
     import torch
 
+    import mpc
+
     torch.set_num_threads(1)
-    for module in ("mpc.cli", "mpc.estimators", "tests.faults.members"):
+    for module in ("pandas", "tests.faults.members", "tests.faults.lies", *_LATE):
         importlib.import_module(module)
+    torch.manual_seed(0)
+    mpc.simulate(3, _warm)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
     sys.stderr = open(2, "w", buffering=1, closefd=False)
-    tasks = len(list(Path("/proc/self/task").iterdir())) if Path("/proc/self/task").is_dir() else 1
-    if tasks > 1:
-        raise RuntimeError(f"{tasks} threads before the first fork; want one")
+    _be_alone()
     with socket.socket(fileno=int(number)) as ear:
         _serve(ear)
 
