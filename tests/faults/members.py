@@ -147,9 +147,13 @@ class Case:
     def all_reach(self, phase: str, timeout: float = 20.0) -> None:
         """Let all members come to a phase, and hold them there."""
         end = time.monotonic() + timeout
-        for name, child in self.children.items():
-            while (found := child.reached(max(0.1, end - time.monotonic()))) != phase:
-                assert found is not None, f"{name} did not come to {phase!r}:\n{self.said()}"
+        while True:
+            found = {name: child.reached(max(0.1, end - time.monotonic())) for name, child in self.children.items()}
+            assert len(set(found.values())) == 1, f"{found}; want all at {phase!r}:\n{self.said()}"
+            if phase in found.values():
+                return
+            assert None not in found.values(), f"they ended before {phase!r}:\n{self.said()}"
+            for child in self.children.values():
                 child.go()
 
     def go(self, *names: str) -> None:

@@ -90,7 +90,7 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self._stopped = True
         self._thread.join()
-        for link in self._links:
+        for link in list(self._links):
             self._close(link)
         for listener in self._fronts:
             listener.close()

@@ -48,7 +48,7 @@ class Child:
         self.said = b""
         self.ended = threading.Event()
         self.ended_at = 0.0
-        self._go = go
+        self._go = os.fdopen(go, "wb", buffering=0)
         self._points: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._readers = [
             threading.Thread(target=target, args=(end,), daemon=True)
@@ -64,9 +64,9 @@ class Child:
         return None
 
     def go(self) -> None:
-        """Let it go on from a point."""
-        with contextlib.suppress(OSError):
-            os.write(self._go, b"!")
+        """Let it go on from a point, if it lives."""
+        with contextlib.suppress(BrokenPipeError, ValueError):
+            self._go.write(b"!")
 
     def signal(self, number: int) -> None:
         """Send it a signal, if it lives."""
@@ -86,7 +86,7 @@ class Child:
         self.code = code
         self.ended_at = time.monotonic()
         self.ended.set()
-        os.close(self._go)
+        self._go.close()
 
     def _listen(self, end: int) -> None:
         with os.fdopen(end, "rb", buffering=0) as file:
