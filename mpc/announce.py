@@ -36,7 +36,7 @@ def announce(party: Party, label: str, record: Record) -> list[Record]:
 def _parse(text: bytes, rank: int, label: str) -> Record:
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise WireError(f"rank {rank} sent a malformed announcement for '{label}'", rank=rank)

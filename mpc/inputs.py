@@ -90,8 +90,8 @@ def prepare(data: Any, bits: int, dtype: torch.dtype | None) -> tuple[Tensor | N
 def announced_shape(record: Record, label: str, rank: int) -> tuple[torch.Size, torch.dtype]:
     """The shape and type that a rank announced. Raises ConfigurationError if they are none."""
     shape, dtype = record.get("shape"), record.get("dtype")
-    good = isinstance(shape, list) and all(isinstance(size, int) and 0 <= size < 2**40 for size in shape)
-    if not good or dtype not in DTYPES or math.prod(shape or []) >= 2**40:
+    good = isinstance(shape, list) and all(type(size) is int and 0 <= size < 2**40 for size in shape)
+    if not good or not isinstance(dtype, str) or dtype not in DTYPES or math.prod(shape or []) >= 2**40:
         raise ConfigurationError(f"{label}: rank {rank} announced shape {shape} and type {dtype}; want a tensor")
     return torch.Size(shape or []), DTYPES[dtype]
 

@@ -17,6 +17,8 @@ __all__ = ["DEADLINE", "SMALL", "Channel", "flat"]
 DEADLINE = 600.0
 """Seconds that a receive waits for the next byte unless told otherwise."""
 
+_LONGEST = 1e8  # three years; Python's sockets take no infinite timeout
+
 SMALL = 1 << 16
 """Payloads up to this many bytes may be changed as soon as `Channel.send` has returned."""
 
@@ -52,8 +54,8 @@ class Channel(ABC):
     def __init__(self, rank: int, size: int, deadline: float = DEADLINE) -> None:
         if not 0 <= rank < size:
             raise ConfigurationError(f"rank {rank} of {size}; want 0 ≤ rank < size")
-        if not deadline > 0:
-            raise ConfigurationError(f"deadline of {deadline} s; want more than 0")
+        if not 0 < deadline <= _LONGEST:
+            raise ConfigurationError(f"deadline of {deadline} s; want more than 0 and at most {_LONGEST:.0f}")
         self.rank = rank
         self.size = size
         self.deadline = deadline

@@ -108,10 +108,11 @@ def parse_address(text: Address | str) -> Address:
     """Read "host:port" or "[host]:port"."""
     if isinstance(text, tuple):
         return text
-    host, colon, port = text.rpartition(":")
-    if not (colon and host and port.isdigit() and int(port) < 1 << 16):
-        raise ConfigurationError(f"address {text!r}; want host:port")
-    return host.strip("[]"), int(port)
+    host, _, port = text.rpartition(":")
+    host = host.strip("[]")
+    if not (host and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 1 << 16):
+        raise ConfigurationError(f"address {text[:100]!r}; want host:port")
+    return host, int(port)
 
 
 def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int, deadline: float) -> Channel:
@@ -128,7 +129,7 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
     except KeyError as error:
         raise ConfigurationError(f"{error.args[0]} is not set, though JOINTFIT_RANK is; {_HOW}") from error
     except ValueError as error:
-        raise ConfigurationError(f"malformed JOINTFIT_ variables: {error}") from error
+        raise ConfigurationError(f"malformed JOINTFIT_ variables: {str(error)[:200]}") from error
     check_size(len(addresses), dealer=dealer, clients=clients)
     if handed >= 0:
         try:
@@ -151,7 +152,7 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
 def _dealer(environ: Mapping[str, str]) -> bool:
     said = environ.get("JOINTFIT_DEALER", "last")
     if said not in ("last", "none"):
-        raise ConfigurationError(f"JOINTFIT_DEALER is {said!r}; want 'last' or 'none'")
+        raise ConfigurationError(f"JOINTFIT_DEALER is {said[:100]!r}; want 'last' or 'none'")
     return said == "last"
 
 
@@ -168,7 +169,7 @@ def _deadline(environ: Mapping[str, str]) -> float:
     try:
         return DEADLINE if said is None else float(said)
     except ValueError as error:
-        raise ConfigurationError(f"JOINTFIT_DEADLINE is {said!r}; want seconds") from error
+        raise ConfigurationError(f"JOINTFIT_DEADLINE is {said!r:.100}; want seconds") from error
 
 
 def _breaks(environ: Mapping[str, str]) -> float:
@@ -176,4 +177,4 @@ def _breaks(environ: Mapping[str, str]) -> float:
     try:
         return float(said)
     except ValueError as error:
-        raise ConfigurationError(f"JOINTFIT_BREAKS is {said!r}; want seconds") from error
+        raise ConfigurationError(f"JOINTFIT_BREAKS is {said!r:.100}; want seconds") from error

@@ -214,10 +214,9 @@ class Additive(Steps, Protocol):
         out = AdditiveShare(torch.Size(shape), bits)
         if self.virtual:
             out.data = outline(shape)
-        elif part is None or tuple(part.shape) != tuple(shape):
-            raise ConfigurationError(
-                f"a part of shape {tuple(shape)} is wanted, got {None if part is None else tuple(part.shape)}"
-            )
+        elif part is None or tuple(part.shape) != tuple(shape) or part.dtype != torch.int64:
+            got = None if part is None else f"{tuple(part.shape)} {part.dtype}"
+            raise ConfigurationError(f"a part of shape {tuple(shape)} of 64-bit integers is wanted, got {got}")
         else:
             out.data = part.to(self.device, copy=True)
         out.ready = True

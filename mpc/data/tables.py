@@ -5,6 +5,7 @@ pandas is imported where a file is read. No message holds a value of the table: 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError
+
+_UNREADABLE = (OSError, ValueError, ImportError, EOFError, MemoryError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
     if not path.is_file():
         raise ConfigurationError(f"found no file {path.name}; want a CSV or Parquet file")
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, UnicodeError, ImportError, pd.errors.ParserError, EOFError) as error:
+        frame = _read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (*_UNREADABLE, pd.errors.ParserError) as error:
         raise ConfigurationError(f"cannot read {path.name} as a table ({type(error).__name__})") from None
     missing = [name for name in columns or () if name not in frame.columns]
     if missing:
@@ -93,6 +96,17 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
     if not len(frame):
         raise ConfigurationError(f"{path.name} holds no rows; want at least one")
     return frame if columns is None else frame[list(columns)]
+
+
+def _read_parquet(path: Path) -> Any:
+    """A Parquet file as a data frame; what pandas wrote into its header is not believed."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(path).to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, TypeError, OverflowError) as error:
+        raise ValueError(f"{type(error).__name__} in pyarrow") from error
 
 
 def _encode(entries: Any, column: Column) -> Tensor:
@@ -107,7 +121,7 @@ def _encode(entries: Any, column: Column) -> Tensor:
         return hot.contiguous()
     try:
         numbers = torch.as_tensor(entries.to_numpy(dtype="float64", copy=True))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ConfigurationError(f"column {column.name!r} is of type {entries.dtype}; want numbers") from None
     low, high = column.lowest, column.highest
     if not bool((torch.isfinite(numbers) & (numbers >= low) & (numbers <= high)).all()):

@@ -1,0 +1,211 @@
+"""One cell of the matrix: a job in which something goes wrong, and what is wrong with how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.faults import wire
+from tests.faults.members import NAMES, Case, Identities, Limits
+from tests.faults.table import FAULTS, RIGHT, ROLES, Ends
+from tests.faults.zygote import Zygote
+
+WEIGHTS = (1.391147, -1.913591, 0.380548, -0.063332)
+"""What the undisturbed run gives; test_matrix.py compares it with plain PyTorch."""
+
+CLOSE = 5e-5
+"""Six steps with 20 fraction bits differ by some 2^-18 from run to run."""
+
+_LIES = {
+    "duplicate a frame": "duplicate",
+    "truncate a frame": "truncate",
+    "corrupt a frame": "corrupt",
+    "replay a frame": "replay",
+    "reflect a frame": "reflect",
+    "foreign session": "foreign",
+}
+_CHANGES: dict[str, Callable[[bytes], list[bytes]]] = {
+    "duplicate on the wire": wire.duplicate,
+    "truncate on the wire": wire.truncate,
+    "corrupt on the wire": wire.corrupt,
+}
+
+
+def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[str, str, str]) -> list[str]:
+    """Run a cell; what did not end as the table says."""
+    fault, phase, role = cell
+    victim = ROLES[role]
+    outcome = FAULTS[fault].outcome(phase, role)
+    with Case(folder, zygote, identities) as case:
+        with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
+            _start(case, fault, phase, victim)
+            scan = _harm(case, fault, phase, victim)
+            with scan:
+                began = time.monotonic()
+                alive = [name for name in NAMES if name != victim or outcome == RIGHT]
+                late = began + _patience(case.limits)
+                codes = {name: case.children[name].wait(max(0.1, late - time.monotonic())) for name in alive}
+        wrong = _judge(case, victim, outcome, codes)
+        return [f"{fault} × {phase} × {role}: {each}" for each in wrong] + ([case.said()] if wrong else [])
+
+
+def _patience(limits: Limits) -> float:
+    """How long survivors may take: the longest of the waits that can follow one another, and some for the machine."""
+    return limits.connect + limits.deadline + limits.breaks + 5
+
+
+def _start(case: Case, fault: str, phase: str, victim: str) -> None:
+    """Start all members; the victim with what it does wrong."""
+    for name in NAMES:
+        given: dict[str, object] = {}
+        if name == victim:
+            first = phase == "handshake"
+            if fault in _LIES and first:
+                given["patches"] = [f"lie {_LIES[fault]}"]
+            elif fault in _LIES:
+                given["environ"] = {"TEST_FAULT": f"{phase}:{_LIES[fault]}"}
+            elif fault == "disk full":
+                given = {"patches": ["full"]} if first else {"environ": {"TEST_FAULT": f"{phase}:disk"}}
+            elif fault == "wrong certificate":
+                given = {"identity": "impostor", "patches": ["careless"]}
+            elif fault == "wrong version":
+                given["patches"] = ["old"]
+            elif fault == "wrong job":
+                given["job"] = _copy(case, case.job.read_text() + "# one line more\n", "")
+            elif fault == "wrong program" and first:
+                given["job"] = _copy(case, case.job.read_text(), "# one line more\n")
+            elif fault == "wrong program":
+                given["environ"] = {"TEST_FAULT": f"{phase}:deviate"}
+            if first and fault in _CHANGES:
+                case.wire.change(victim, _CHANGES[fault], 100)
+            if first and fault == "replay on the wire":
+                case.wire.change(victim, lambda data: [data, data[: len(data) // 2], data], 100)
+            if first and fault == "delay":
+                case.wire.delay(victim, 0.3)
+        case.start(name, **given)  # type: ignore[arg-type]
+
+
+def _copy(case: Case, job: str, more: str) -> Path:
+    """Another folder with a job and its program."""
+    other = case.folder / "other"
+    other.mkdir()
+    (other / "job.toml").write_text(job)
+    (other / "train.py").write_text((case.folder / "train.py").read_text() + more)
+    return other / "job.toml"
+
+
+def _harm(case: Case, fault: str, phase: str, victim: str) -> contextlib.AbstractContextManager[object]:
+    """Let the members come to the phase, do what harm comes from outside, and let them go on."""
+    child = case.children[victim]
+    if phase == "handshake":
+        if fault in ("kill", "stop", "cut", "cut briefly"):
+            case.wire.wait_for_bytes(victim, 1500, 10)
+    else:
+        case.all_reach(phase)
+    scan: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if fault == "kill":
+        child.signal(signal.SIGKILL)
+        child.wait(5)
+    elif fault == "stop":
+        child.signal(signal.SIGSTOP)
+    elif fault in ("cut", "cut briefly"):
+        case.wire.cut(victim)
+    elif phase != "handshake":
+        if fault in _CHANGES:
+            case.wire.change(victim, _CHANGES[fault], 100)
+        elif fault == "replay on the wire":
+            before = case.wire.earlier(victim)
+            case.wire.change(victim, lambda data: [before, data], 100)
+        elif fault == "delay":
+            case.wire.delay(victim, 0.3)
+        elif fault == "port scanned":
+            scan = _scanned(case, victim)
+    if phase == "handshake":
+        threading.Thread(target=_go_on, args=(case,), daemon=True).start()
+    else:
+        case.go()
+    if fault == "cut briefly":
+        time.sleep(0.7)
+        case.wire.mend()
+    return scan
+
+
+def _go_on(case: Case) -> None:
+    """Let all members go on wherever they stop."""
+    for _ in range(100):
+        case.go()
+        if all(child.code is not None for child in case.children.values()):
+            return
+        time.sleep(0.1)
+
+
+def _judge(case: Case, victim: str, outcome: object, codes: dict[str, int | None]) -> list[str]:
+    wrong = [f"{name} still runs" for name, code in codes.items() if code is None]
+    if outcome == RIGHT:
+        wrong += [f"{name} ended with {code}; want 0" for name, code in codes.items() if code not in (0, None)]
+        for name in NAMES[:2]:
+            weights = case.weights(name)
+            if weights is None or max(abs(a - b) for a, b in zip(weights, WEIGHTS, strict=True)) > CLOSE:
+                wrong.append(f"{name} has weights {weights}; want {WEIGHTS}")
+        return wrong
+    assert isinstance(outcome, Ends)
+    for name, code in codes.items():
+        if code is None:
+            continue
+        if code not in outcome.codes:
+            wrong.append(f"{name} ended with {code}; want one of {sorted(outcome.codes)}")
+        said = case.children[name].said.decode("utf-8", "replace")
+        last = [line for line in said.splitlines() if line.startswith("jointfit: ")]
+        if not last or (victim not in last[-1] and not outcome.unnamed):
+            wrong.append(f"{name} said {last}; want an error that names {victim}")
+        if not outcome.opened and any(entry["event"] == "done" for entry in case.reveals(name)):
+            wrong.append(f"{name} took part in a reveal")
+        if not outcome.opened and case.weights(name) is not None:
+            wrong.append(f"{name} learned the model")
+    return wrong
+
+
+@contextlib.contextmanager
+def _scanned(case: Case, victim: str) -> Iterator[None]:
+    """Strangers at a member's door, and at its front: idle, talkative, half a handshake."""
+    over = threading.Event()
+    held: list[socket.socket] = []
+
+    def knock(data: bytes, *, keep: bool) -> None:
+        with contextlib.suppress(OSError):
+            stranger = socket.create_connection(case.homes[victim], 1)
+            stranger.settimeout(1)
+            stranger.sendall(data)
+            if keep:
+                held.append(stranger)
+            else:
+                stranger.close()
+
+    def scan() -> None:
+        hello = bytes.fromhex("160301020001fc0303") + os.urandom(100)
+        while not over.is_set():
+            for data in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(2000), hello, b"jointfit\1\0\xff\xff"):
+                knock(data, keep=len(held) < 200)
+            over.wait(0.02)
+
+    thread = threading.Thread(target=scan, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        for stranger in held:
+            stranger.close()
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of a cell."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,93 @@
+"""The fault matrix: what goes wrong × when × with whom, and how it has to end. README.md says how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PHASES = ("handshake", "input", "training", "reveal")
+ROLES = {"party": "hospital_b", "dealer": "dealer"}
+
+RIGHT = "right"
+"""All end well, with the right weights."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The survivors end with one of these exit codes, see `mpc.cli.ending`, and nothing is revealed any more.
+
+    ``unnamed``: the error need not name the member that went wrong, and why. ``opened``: the model may be opened all
+    the same, and why.
+    """
+
+    codes: frozenset[int]
+    unnamed: str = ""
+    opened: str = ""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """There is no such case, and why."""
+
+    why: str
+
+
+Outcome = str | Ends | Absent
+
+
+def ends(*codes: int, unnamed: str = "", opened: str = "") -> Ends:
+    """See Ends."""
+    return Ends(frozenset(codes), unnamed, opened)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row: how it ends by phase, with a party and (where that differs) with the dealer."""
+
+    party: dict[str, Outcome]
+    dealer: dict[str, Outcome]
+
+    def outcome(self, phase: str, role: str) -> Outcome:
+        """How a cell ends."""
+        return (self.dealer if role == "dealer" and phase in self.dealer else self.party)[phase]
+
+
+def row(*party: Outcome, **dealer: Outcome) -> Fault:
+    """A row with one outcome for all phases, or one for each; ``dealer`` gives those in which the dealer differs."""
+    return Fault(dict(zip(PHASES, party * 4 if len(party) == 1 else party, strict=True)), dealer)
+
+
+LOST = ends(4)
+LIED = ends(3, 4)
+_ONCE = Absent("it is compared once, in the handshake; TLS keeps it the same after that")
+_NO_FILE = Absent("nothing is written between the handshake and the first checkpoint")
+_NO_STATE = Absent("the dealer keeps no checkpoints")
+_DONE = "the dealer has sent everything and takes no part in the opening"
+
+FAULTS: dict[str, Fault] = {
+    # its process
+    "kill": row(LOST, reveal=ends(4, opened=_DONE)),
+    "stop": row(LOST, reveal=ends(4, opened=_DONE)),
+    # the network
+    "cut": row(LOST, reveal=ends(4, opened=_DONE)),
+    "cut briefly": row(RIGHT),
+    "delay": row(RIGHT),
+    "duplicate on the wire": row(RIGHT),
+    "truncate on the wire": row(RIGHT),
+    "corrupt on the wire": row(RIGHT),
+    "replay on the wire": row(RIGHT),
+    "port scanned": row(RIGHT),
+    # inside TLS
+    **{f"{kind} a frame": row(LIED) for kind in ("duplicate", "truncate", "corrupt", "replay", "reflect")},
+    "foreign session": row(LIED),
+    # its files
+    "wrong certificate": row(ends(4, 6), _ONCE, _ONCE, _ONCE),
+    "wrong job": row(ends(3), _ONCE, _ONCE, _ONCE),
+    "wrong program": row(ends(4), ends(3), ends(3), ends(3)),
+    "wrong version": row(ends(3), _ONCE, _ONCE, _ONCE),
+    "disk full": row(ends(4), _NO_FILE, ends(2, 4), ends(4), training=_NO_STATE),
+}
+
+
+def cells() -> list[tuple[str, str, str]]:
+    """All: fault, phase, role."""
+    return [(fault, phase, role) for fault in FAULTS for role in ROLES for phase in PHASES]

@@ -1,0 +1,64 @@
+"""Every cell of the fault matrix; see table.py and README.md."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from tests.faults.harm import CLOSE, WEIGHTS, run_cell
+from tests.faults.members import NAMES, Case
+from tests.faults.table import FAULTS, PHASES, ROLES, Absent
+
+pytestmark = pytest.mark.processes
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault(fault, role, tmp_path, zygote, identities):
+    cells = [
+        (fault, phase, role) for phase in PHASES if not isinstance(FAULTS[fault].outcome(phase, role), Absent)
+    ]
+    if not cells:
+        pytest.skip(FAULTS[fault].outcome(PHASES[0], role).why)
+    with ThreadPoolExecutor(len(cells)) as pool:
+        wrong = list(pool.map(lambda cell: run_cell(tmp_path / cell[1], zygote, identities, cell), cells))
+    assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
+
+
+def test_undisturbed(tmp_path, zygote, identities):
+    with Case(tmp_path / "case", zygote, identities) as case:
+        for name in NAMES:
+            case.start(name)
+        for phase in PHASES[1:]:
+            case.all_reach(phase)
+            for name in NAMES:
+                case.children[name].go()
+        assert [case.children[name].wait(20) for name in NAMES] == [0, 0, 0], case.said()
+        for name in NAMES[:2]:
+            assert case.weights(name) == pytest.approx(WEIGHTS, abs=CLOSE)
+            assert [entry["event"] for entry in case.reveals(name)] == ["intent", "done"]
+        assert [entry["event"] for entry in case.reveals("dealer")] == ["intent"]
+
+
+def test_the_right_weights_are_those_of_plain_pytorch():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(24, 3, generator=generator)
+    y = (x @ torch.tensor([[1.0], [-2.0], [0.5]]) > 0).float()
+    torch.manual_seed(7)
+    model = torch.nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9)
+    for step in range(6):
+        rows = torch.arange(step * 8 % 24, step * 8 % 24 + 8)
+        optimizer.zero_grad()
+        torch.nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows]).backward()
+        optimizer.step()
+    weights = [*model.weight.detach().reshape(-1).tolist(), *model.bias.tolist()]
+    assert weights == pytest.approx(WEIGHTS, abs=1e-4)
+
+
+def test_every_cell_without_a_case_says_why():
+    for fault in FAULTS.values():
+        for role in ROLES:
+            for phase in PHASES:
+                outcome = fault.outcome(phase, role)
+                assert not isinstance(outcome, Absent) or len(outcome.why) > 10

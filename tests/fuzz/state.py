@@ -1,0 +1,62 @@
+"""What a party keeps beside its results: its log of reveals."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from mpc.agreed import Agreed, Allowed
+from mpc.journal import Journal, _hash, verify_log
+from parties import LogError
+from tests.fuzz.files import folder
+from tests.fuzz.harness import Harness
+
+_AGREED = Agreed(bytes(32), ("a", "b", "dealer"), (Allowed("model", frozenset({0}), 2),))
+
+
+def _log(data: bytes) -> None:
+    path = folder() / "reveals.jsonl"
+    path.write_bytes(data)
+    path.chmod(0o600)
+    lines = verify_log(path)
+    journal = Journal(path, _AGREED, bytes(16))
+    try:
+        assert journal.lines == lines
+        journal.write("intent", 1, "model", (3, 1), [0], bytes(32))
+    finally:
+        journal.close()
+    assert verify_log(path) == lines + 1
+
+
+@functools.cache
+def _logs() -> list[bytes]:
+    path = folder() / "example.jsonl"
+    journal = Journal(path, _AGREED, b"session of tests")
+    for number in range(3):
+        journal.write("intent", number, "model", (3, 1), [0], bytes(32))
+        journal.write("done", number, "model", (3, 1), [0], bytes(32))
+    journal.close()
+    return [path.read_bytes(), b"", path.read_bytes()[: path.read_bytes().index(b"\n") + 1]]
+
+
+def _chained(data: bytes) -> None:
+    """A log that somebody changed, with the hashes that belong to it."""
+    lines, last = [], "0" * 64
+    for line in data.splitlines():
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            entry = None
+        if isinstance(entry, dict):
+            entry["previous"] = last
+            entry.pop("hash", None)
+            entry["hash"] = last = _hash(entry)
+            line = json.dumps(entry, separators=(",", ":")).encode()
+        lines.append(line + b"\n")
+    _log(b"".join(lines))
+
+
+HARNESSES = (
+    Harness("log", _log, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
+    Harness("chain", _chained, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
+)
