@@ -23,7 +23,8 @@ class Limits:
         bytes_: payload and headers that this rank may send in all; None: any number.
         sent: how much of that it sent before.
 
-    A rank that computes for long notices at its next message. Heartbeats and what TLS adds are not counted.
+    A rank that computes for long, or reads a message that trickles in, notices at the next one. Heartbeats and what TLS
+    adds are not counted.
     """
 
     def __init__(self, seconds: float | None, bytes_: int | None, sent: int = 0) -> None:
