@@ -29,14 +29,13 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
-from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from parties.errors import ConfigurationError
+from parties.identity import read_key
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -78,18 +77,8 @@ class Sealer:
 
     @classmethod
     def from_file(cls, path: str | Path, purpose: str, passphrase: bytes | None = None) -> Self:
-        """With the key in a PEM file, as `jointfit keygen` writes it. Raises ConfigurationError if it is none."""
-        path = Path(path)
-        try:
-            key = load_pem_private_key(path.read_bytes(), passphrase)
-        except OSError as error:
-            raise ConfigurationError(f"cannot read {path.name}: {error.strerror}") from None
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise ConfigurationError(
-                f"{path.name} holds no private key, or it has {'another' if passphrase else 'a'} passphrase"
-            ) from None
-        if not isinstance(key, EllipticCurvePrivateKey) or key.key_size != 256:
-            raise ConfigurationError(f"{path.name} holds another kind of key; want one of the curve P-256")
+        """With the private key in a file; see `identity.read_key` for what is asked of it, and its errors."""
+        key = read_key(Path(path), passphrase)
         return cls(key.private_numbers().private_value.to_bytes(32, "big"), purpose)
 
     @classmethod

@@ -6,22 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 import mpc
+from parties.identity import make_identity
 from tests.mpc.resuming import train
 from tests.parties.starting import over_tls
 
 pytestmark = pytest.mark.processes
-
-
-def make_keys(folder, ranks):
-    for rank in range(ranks):
-        key = ec.generate_private_key(ec.SECP256R1())
-        plain = serialization.NoEncryption()
-        text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        (folder / f"{rank}.key").write_bytes(text)
 
 
 def start(folder, *arguments):
@@ -30,7 +21,8 @@ def start(folder, *arguments):
 
 
 def test_a_killed_party_and_all_resume(tmp_path):
-    make_keys(tmp_path, 2)
+    for rank in "01":
+        make_identity(rank, tmp_path)
     torch.manual_seed(1)
     want = mpc.simulate(3, train, rounding="faithful")[0]
     ended = start(tmp_path, "first", 1, 5)
