@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from parties.credentials import local_credentials
 from parties.errors import ConfigurationError, JointfitError
+from parties.party import Party
 from parties.reach import Doors, Place, Route, dial
 from parties.relay import Limits, Relay
 from parties.rooms import ANYBODY, What, pack_preface, room_of
 from parties.secure import secure
 from parties.sockets import listen
+from parties.tls import TlsChannel
+from tests.parties.meshes import together
 from tests.parties.starting import environment
 
 ROOM = room_of(b"a job".ljust(32))
@@ -139,6 +142,44 @@ def test_two_parties_that_only_dial_out(tmp_path):
     assert b"rank-1" in everything  # the certificates are public, and the tap works
     assert marker not in everything
     assert marker[::-1] not in everything
+
+
+def test_a_session_whose_relay_is_started_anew(tmp_path):
+    """Three ranks of which none can be dialled. The relay goes away in the middle, and another one comes."""
+    credentials = local_credentials(3, tmp_path)
+    with listen(("127.0.0.1", 0)) as free:
+        address = free.getsockname()
+
+    def routes(rank):
+        return [
+            None if peer == rank else Route(dials=peer < rank, address=address if peer < rank else None, room=ROOM)
+            for peer in range(3)
+        ]
+
+    def channel(rank):
+        doors = Doors(place=Place(address, ROOM, rank))
+        return TlsChannel(rank, routes(rank), credentials[rank], doors=doors, connect_within=20, deadline=30, breaks=20)
+
+    def swap(party, size):
+        mine, peers = bytes([party.rank]) * size, [peer for peer in range(3) if peer != party.rank]
+        got = party.exchange(dict.fromkeys(peers, mine), dict.fromkeys(peers, size), "swap")
+        return all(bytes(got[peer]) == bytes([peer]) * size for peer in peers)
+
+    with relay(address):
+        channels = together(*(lambda rank=rank: channel(rank) for rank in range(3)))
+        parties = together(*(lambda channel=channel: Party(channel, dealer=False) for channel in channels))
+        assert together(*(lambda party=party: swap(party, 300_000) for party in parties)) == [True] * 3
+    results = []
+    swaps = threading.Thread(
+        target=lambda: results.extend(together(*(lambda party=party: swap(party, 300_000) for party in parties)))
+    )
+    swaps.start()
+    time.sleep(0.3)
+    assert results == []  # without the relay nothing arrives
+    with relay(address):
+        swaps.join()
+        assert results == [True] * 3
+        assert together(*(party.close for party in parties)) == [None] * 3
 
 
 def test_large_messages_both_ways_and_half_close():
