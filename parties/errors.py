@@ -84,9 +84,17 @@ class LogError(JointfitError):
 
 
 class PeerError(JointfitError):
-    """A peer is gone; see PeerLost and PeerFailed."""
+    """A peer is gone; see PeerLost and PeerFailed.
+
+    ``during`` says which operation and round of this rank's program it ended; other ranks are not told.
+    """
 
     rank: int
+    during = ""
+
+    def __str__(self) -> str:
+        """The message, and what it ended."""
+        return super().__str__() + self.during
 
 
 class PeerLost(PeerError):  # noqa: N818 — the name says what happened, as KeyboardInterrupt does

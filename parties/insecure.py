@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from parties.reach import Doors, Route
 
-__all__ = ["InsecurePlainChannel"]
+__all__ = ["InsecurePlainChannel", "on_this_machine"]
 
 
 class InsecurePlainChannel(TcpChannel):
@@ -48,7 +48,7 @@ class InsecurePlainChannel(TcpChannel):
         super().__init__(
             rank,
             routes,
-            _on_this_machine,
+            on_this_machine,
             doors=doors,
             context=context,
             deadline=deadline,
@@ -58,7 +58,7 @@ class InsecurePlainChannel(TcpChannel):
         )
 
 
-def _on_this_machine(plain: socket.socket, peer: int | None, timeout: float) -> tuple[socket.socket, int | None]:
+def on_this_machine(plain: socket.socket, peer: int | None, timeout: float) -> tuple[socket.socket, int | None]:
     """Refuse a connection that leaves this machine. Proves no rank."""
     for host, *_ in (plain.getsockname(), plain.getpeername()):
         if not ipaddress.ip_address(host).is_loopback:

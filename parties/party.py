@@ -9,7 +9,7 @@ import numpy as np
 
 from parties.channel import flat
 from parties.counts import Counts
-from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, WireError
+from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, PeerError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
 from parties.links import Link, difference, disagreement
 from parties.ranks import Role, check_size
@@ -168,7 +168,7 @@ class Party:
                 result[source] = self._payload(source, label, size, room)
                 line.bytes_received += size
         except JointfitError as error:
-            self._fail_on(error)
+            self._fail_on(error, label)
             raise
         return result
 
@@ -310,7 +310,7 @@ class Party:
             link.digest_out = advance(link.digest_out, label, view.nbytes, -1)
             self._send(kind, to, label.encode("ascii", "replace")[:32], link.digest_out, view)
         except JointfitError as error:
-            self._fail_on(error)
+            self._fail_on(error, label)
             raise
         line = self.counts.line(phase, label)
         line.bytes_sent += view.nbytes
@@ -334,7 +334,7 @@ class Party:
             if kind == FrameType.STREAM and source == self.dealer and link.flow.passes(header.length):
                 self._send(FrameType.CREDIT, source, b"credit", bytes(8), memoryview(b""))
         except JointfitError as error:
-            self._fail_on(error)
+            self._fail_on(error, label)
             raise
         self.counts.line(phase, label).bytes_received += header.length
         return data
@@ -399,7 +399,8 @@ class Party:
             return over
         bytes_ = "" if size is None else f" ({size} bytes)"
         return DeadlineError(
-            f"rank {self.rank} waited more than {self.channel.deadline:g} s for rank {source}: '{label}'{bytes_}",
+            f"rank {self.rank} waited more than {self.channel.deadline:g} s for rank {source}: '{label}'{bytes_}, "
+            f"round {self.counts.rounds}",
             rank=source,
             label=label,
         )
@@ -407,7 +408,9 @@ class Party:
     def _ended(self, label: str) -> JointfitError:
         return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")
 
-    def _fail_on(self, error: JointfitError) -> None:
+    def _fail_on(self, error: JointfitError, label: str = "") -> None:
         """End the session on an error that other ranks have to hear of."""
+        if isinstance(error, PeerError) and label:
+            error.during = f" while waiting for '{label}' (round {self.counts.rounds})"
         if not isinstance(error, ConfigurationError):
             self.fail(error)

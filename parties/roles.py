@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from parties.channel import Channel
     from parties.credentials import Credentials
+    from parties.reach import Doors
     from parties.sockets import Address
 
-__all__ = ["clients_of", "connect", "parse_address"]
+__all__ = ["clients_of", "connect", "doors_of", "parse_address", "place_of"]
 
 _MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS")
 _HOW = (
@@ -115,38 +116,60 @@ def parse_address(text: Address | str) -> Address:
     return host, int(port)
 
 
-def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int, deadline: float) -> Channel:
-    from parties.credentials import Credentials
-    from parties.reach import Doors, direct_routes
-    from parties.sockets import listen
-    from parties.tls import TlsChannel
+def place_of(environ: Mapping[str, str]) -> tuple[int, list[Address]]:
+    """This process's rank and all ranks' addresses, as `launch.run_local` says.
 
+    Raises:
+        ConfigurationError: it does not say so, or says it wrongly.
+    """
     try:
-        rank = int(environ["JOINTFIT_RANK"])
-        addresses = [parse_address(each) for each in environ["JOINTFIT_ADDRESSES"].split(",")]
-        folder = environ["JOINTFIT_CREDENTIALS"]
-        handed = int(environ.get("JOINTFIT_LISTEN_FD", "-1"))
+        return int(environ["JOINTFIT_RANK"]), [parse_address(each) for each in environ["JOINTFIT_ADDRESSES"].split(",")]
     except KeyError as error:
         raise ConfigurationError(f"{error.args[0]} is not set, though JOINTFIT_RANK is; {_HOW}") from error
     except ValueError as error:
         raise ConfigurationError(f"malformed JOINTFIT_ variables: {str(error)[:200]}") from error
+
+
+def doors_of(environ: Mapping[str, str], address: Address) -> Doors:
+    """Where others reach this process: at the socket that `launch.run_local` handed on, or else at an address.
+
+    Raises:
+        ConfigurationError: no socket was handed on, or the address cannot be listened at.
+    """
+    from parties.reach import Doors
+    from parties.sockets import listen
+
+    said = environ.get("JOINTFIT_LISTEN_FD")
+    if said is None:
+        return Doors(listen(address))
+    try:
+        return Doors(socket.socket(fileno=int(said)))
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"JOINTFIT_LISTEN_FD is {said[:100]!r}, which is no socket") from error
+
+
+def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int, deadline: float) -> Channel:
+    from parties.credentials import Credentials
+    from parties.reach import direct_routes
+    from parties.tls import TlsChannel
+
+    rank, addresses = place_of(environ)
+    folder = environ.get("JOINTFIT_CREDENTIALS")
+    if folder is None:
+        raise ConfigurationError(f"JOINTFIT_CREDENTIALS is not set, though JOINTFIT_RANK is; {_HOW}")
     check_size(len(addresses), dealer=dealer, clients=clients)
-    if handed >= 0:
-        try:
-            listener = socket.socket(fileno=handed)
-        except OSError as error:
-            raise ConfigurationError(f"JOINTFIT_LISTEN_FD is {handed}, which is no socket") from error
-    else:
-        listener = listen(addresses[rank])
-    credentials = Credentials.in_folder(folder, rank, len(addresses))
-    return TlsChannel(
-        rank,
-        direct_routes(rank, addresses),
-        credentials,
-        doors=Doors(listener),
-        deadline=deadline,
-        breaks=_breaks(environ),
-    )
+    if not 0 <= rank < len(addresses):
+        raise ConfigurationError(f"rank {rank} of {len(addresses)}; want 0 ≤ rank < size")
+    breaks = _breaks(environ)
+    doors = doors_of(environ, addresses[rank])
+    try:
+        credentials = Credentials.in_folder(folder, rank, len(addresses))
+        return TlsChannel(
+            rank, direct_routes(rank, addresses), credentials, doors=doors, deadline=deadline, breaks=breaks
+        )
+    except BaseException:
+        doors.close()
+        raise
 
 
 def _dealer(environ: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 
 import mpc
-from experiments.counts.rows import ROWS
+from experiments.counts.rows import ROWS, Work
 
 STEPS = ("logistic-again", "mlp-again", "lenet")
 WARM = 3
@@ -41,15 +41,21 @@ def kind(entry: Entry) -> str:
     return "Python in torch" if "/torch/" in file else "other Python"
 
 
-def measure(session: mpc.Session, row: str, steps: int) -> tuple[list[float], list[float], dict[str, float]]:
-    """Seconds on the clock and of the processor for each step, without a profiler; then seconds by kind with one."""
-    work = ROWS[row].prepare(session)
+def timed(session: mpc.Session, work: Work, steps: int) -> tuple[list[float], list[float]]:
+    """Seconds on the clock and of the processor for each step, after three that do not count."""
     clock, processor = [], []
     for _ in range(WARM + steps):
         start, used = time.perf_counter(), time.process_time()
         session.settle(work())
         clock.append(time.perf_counter() - start)
         processor.append(time.process_time() - used)
+    return clock[WARM:], processor[WARM:]
+
+
+def measure(session: mpc.Session, row: str, steps: int) -> tuple[list[float], list[float], dict[str, float]]:
+    """Seconds on the clock and of the processor for each step, without a profiler; then seconds by kind with one."""
+    work = ROWS[row].prepare(session)
+    clock, processor = timed(session, work, steps)
     profiler = cProfile.Profile()
     for _ in range(steps):
         profiler.enable()
@@ -58,7 +64,7 @@ def measure(session: mpc.Session, row: str, steps: int) -> tuple[list[float], li
     spent: Counter[str] = Counter()
     for entry, (_, _, own, _, _) in pstats.Stats(profiler).stats.items():  # type: ignore[attr-defined]
         spent[kind(entry)] += own / steps
-    return clock[WARM:], processor[WARM:], dict(spent.most_common())
+    return clock, processor, dict(spent.most_common())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,9 +36,11 @@ def _environment(data: bytes) -> None:
         connect(environ=environ)
 
 
-def _reached(rank: int, addresses: Sequence[object], credentials: object, *, listener: object, deadline: float) -> None:
+def _reached(
+    rank: int, routes: Sequence[object], credentials: object, *, doors: object, deadline: float, breaks: float
+) -> None:
     """Stand in for TlsChannel: what it gets must be fit to open sockets with."""
-    Replay(b"", rank, len(addresses), deadline)
+    Replay(b"", rank, len(routes), deadline)
     select.poll().poll(0 * deadline)
     threading.Lock().acquire(timeout=deadline)
     raise ConfigurationError("reached")

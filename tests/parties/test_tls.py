@@ -1,3 +1,4 @@
+import contextlib
 import os
 import socket
 import threading
@@ -5,13 +6,27 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from parties.channel import SMALL
 from parties.credentials import local_credentials
-from parties.errors import ConfigurationError, DeadlineError, IdentityError, JointfitError, PeerLost
+from parties.errors import (
+    ConfigurationError,
+    DeadlineError,
+    DisagreementError,
+    IdentityError,
+    JointfitError,
+    PeerFailed,
+    PeerLost,
+    WireError,
+)
+from parties.greeting import Answer, Greeting, Kind, Verdict
 from parties.inbox import cut
+from parties.insecure import on_this_machine
 from parties.party import Party
 from parties.reach import Doors, direct_routes
+from parties.secure import secure
 from parties.sockets import listen
 from parties.tls import TlsChannel
 
@@ -215,3 +230,126 @@ def test_a_silent_peer_is_lost(credentials):
     with pytest.raises(PeerLost, match="rank 1 was lost"):
         parties[2].receive(1, "never")
     parties[1].fail(KeyError())
+
+
+def test_another_job(credentials):
+    """Both ends say so, before anything else is compared."""
+    listeners = [listen(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [listener.getsockname() for listener in listeners]
+    pair = local_pair(credentials)
+    errors = together(
+        *(
+            lambda rank=rank: TlsChannel(
+                rank,
+                direct_routes(rank, addresses),
+                pair[rank],
+                doors=Doors(listeners[rank]),
+                context=bytes([rank]) * 32,
+                connect_within=5,
+            )
+            for rank in range(2)
+        )
+    )
+    for rank, error in enumerate(errors):
+        assert isinstance(error, DisagreementError)
+        assert error.rank == 1 - rank
+        other, mine = ("01" * 6, "00" * 6) if rank == 0 else ("00" * 6, "01" * 6)
+        said = f"rank {1 - rank} has another job: its hash begins with {other}, that of rank {rank} with {mine}"
+        assert str(error) == said
+
+
+def local_pair(credentials):
+    return [replace(each, fingerprints=each.fingerprints[:2]) for each in credentials[:2]]
+
+
+@pytest.mark.parametrize("kind", [b"dialling", b"accepting"])
+def test_another_version_of_the_wire(credentials, kind):
+    """A peer of version 2, whose messages need not have this version's length."""
+    pair = local_pair(credentials)
+    listener = listen(("127.0.0.1", 0))
+    address = listener.getsockname()
+    text = "rank {} speaks version 2 of the wire, this one"
+
+    def newer():
+        if kind == b"dialling":
+            plain = socket.create_connection(address)
+        else:
+            plain, _ = listener.accept()
+        given = {"rank": 1, "peer": 0} if kind == b"dialling" else {"rank": 0, "peer": None}
+        mine = pair[given["rank"]]
+        connection, _ = secure(plain, mine, dialled=kind == b"dialling", timeout=5, **given)
+        with connection:
+            connection.sendall(b"JFIT\0\2" + bytes(10))
+            return bytes(connection.recv(6))
+
+    def current():
+        if kind == b"dialling":
+            return TlsChannel(
+                0, direct_routes(0, [address] * 2), pair[0], doors=Doors(listener), connect_within=5
+            )
+        return TlsChannel(1, direct_routes(1, [address] * 2), pair[1], doors=None, connect_within=5)
+
+    said, error = together(newer, current)
+    listener.close()
+    assert said == b"JFIT\0\1"
+    assert isinstance(error, DisagreementError)
+    assert text.format(1 if kind == b"dialling" else 0) in str(error)
+
+
+def test_what_a_loss_ended_is_said(credentials):
+    channels = connect(credentials)
+    parties = together(*(lambda channel=channel: Party(channel, dealer=True) for channel in channels))
+    peers = {0: 1, 1: 0}
+    together(*(lambda r=r, o=o: parties[r].exchange({o: b"1"}, {o: 1}, "open x") for r, o in peers.items()))
+    parties[1].fail(KeyError("patient 7"))
+    with pytest.raises(PeerFailed) as caught:
+        parties[0].exchange({1: b"1"}, {1: 1}, "open matmul")
+    assert str(caught.value) == "rank 1 failed with KeyError while waiting for 'open matmul' (round 2)"
+    with pytest.raises(PeerFailed, match=r"rank 1 failed with KeyError while waiting for 'triple' \(round 0\)"):
+        parties[2].receive(1, "triple")
+
+
+def test_breaks_have_to_be_a_number_of_seconds(credentials):
+    with pytest.raises(ConfigurationError, match="breaks of -1 s; want 0 or more"):
+        TlsChannel(0, [None, None, None], credentials[0], doors=None, breaks=-1)
+    with pytest.raises(ConfigurationError, match="context of 3 bytes; want 32"):
+        TlsChannel(0, [None, None, None], credentials[0], doors=None, context=b"abc")
+
+
+@given(data=st.binary(max_size=200), read=st.sampled_from([Greeting.read, Answer.read]), good=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_greetings_that_are_none(data, read, good):
+    """Whatever comes is read with bounded memory, or refused with a clear error."""
+    near, far = socket.socketpair()
+    with near, far:
+        far.sendall((b"JFIT\0\1" if good else b"") + data)
+        far.shutdown(socket.SHUT_WR)
+        near.settimeout(5)
+        with contextlib.suppress(WireError, ConnectionError):
+            found = read(near)
+            assert len(found.context) == 32
+            assert len(found.token) == 16
+
+
+def test_greetings_arrive_as_they_were_sent():
+    near, far = socket.socketpair()
+    with near, far:
+        greeting = Greeting(Kind.UP, 1, 3, 7, b"c" * 32, b"t" * 16, b"k" * 16, 1 << 40)
+        answer = Answer(Verdict.REFUSED, b"c" * 32, b"t" * 16, 5, "rank 1: zu spät")
+        greeting.send(far)
+        answer.send(far)
+        assert Greeting.read(near) == greeting
+        assert Answer.read(near) == answer
+
+
+def test_insecure_connections_stay_on_this_machine():
+    class Elsewhere(socket.socket):
+        def getpeername(self):
+            return ("192.0.2.1", 7000)
+
+    with listen(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        away = Elsewhere(fileno=near.detach())
+        with pytest.raises(ConfigurationError, match=r"insecure connection with 192\.0\.2\.1; want loopback"):
+            on_this_machine(away, 1, 1.0)
+        assert away.fileno() < 0
