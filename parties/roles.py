@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from typing import TYPE_CHECKING
@@ -112,6 +113,12 @@ def parse_address(text: Address | str) -> Address:
     host = host.strip("[]")
     if not (host and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 1 << 16):
         raise ConfigurationError(f"address {text[:100]!r}; want host:port")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ConfigurationError(f"address {text[:100]!r}; want names of 1 to 63 characters between dots") from None
+    if "\0" in host:
+        raise ConfigurationError(f"address {text[:100]!r}; want a host without zero bytes")
     return host, int(port)
 
 
@@ -131,6 +138,9 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
     except ValueError as error:
         raise ConfigurationError(f"malformed JOINTFIT_ variables: {str(error)[:200]}") from error
     check_size(len(addresses), dealer=dealer, clients=clients)
+    if not 0 <= rank < len(addresses):
+        raise ConfigurationError(f"JOINTFIT_RANK is {rank}, with {len(addresses)} addresses; want one of their ranks")
+    credentials = Credentials.in_folder(folder, rank, len(addresses))
     if handed >= 0:
         try:
             listener = socket.socket(fileno=handed)
@@ -138,15 +148,19 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
             raise ConfigurationError(f"JOINTFIT_LISTEN_FD is {handed}, which is no socket") from error
     else:
         listener = listen(addresses[rank])
-    credentials = Credentials.in_folder(folder, rank, len(addresses))
-    return TlsChannel(
-        rank,
-        direct_routes(rank, addresses),
-        credentials,
-        doors=Doors(listener),
-        deadline=deadline,
-        breaks=_breaks(environ),
-    )
+    with contextlib.ExitStack() as stack:
+        doors = Doors(listener)
+        stack.callback(doors.close)
+        channel = TlsChannel(
+            rank,
+            direct_routes(rank, addresses),
+            credentials,
+            doors=doors,
+            deadline=deadline,
+            breaks=_breaks(environ),
+        )
+        stack.pop_all()
+        return channel
 
 
 def _dealer(environ: Mapping[str, str]) -> bool:
@@ -159,8 +173,8 @@ def _dealer(environ: Mapping[str, str]) -> bool:
 def clients_of(environ: Mapping[str, str]) -> int:
     """How many clients JOINTFIT_CLIENTS says there are; none if it is not set."""
     said = environ.get("JOINTFIT_CLIENTS", "0")
-    if not (said.isascii() and said.isdigit()):
-        raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r}; want the number of clients")
+    if not (said.isascii() and said.isdigit() and len(said) <= 5):
+        raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r:.100}; want the number of clients")
     return int(said)
 
 

@@ -8,9 +8,9 @@ import json
 import os
 
 import torch
+from mpc.jobs.membership import Membership
 
 import mpc
-from mpc.jobs.membership import Membership
 from tests.faults import lies
 from tests.faults.zygote import point, tell
 
