@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 from mpc.module import named_values, replace
 from mpc.number import LASTING
 from mpc.tensor import SharedTensor
+from mpc.wellformed import check_manifest
 from parties import ConfigurationError, DisagreementError
 
 if TYPE_CHECKING:
@@ -102,7 +103,14 @@ def unpack(data: bytes, name: str) -> tuple[Parts, Manifest]:
     except (ValueError, AttributeError, TypeError, RecursionError, safetensors.SafetensorError) as error:
         kind = type(error).__name__
         raise ConfigurationError(f"cannot read {name}, it is damaged or no safetensors file ({kind})") from None
-    return parts, manifest if isinstance(manifest, dict) else {}
+    if not manifest:
+        return parts, {}
+    manifest = check_manifest(manifest, name)
+    shapes = {name: entry["shape"] for name, entry in manifest["tensors"].items() if entry["secret"]}
+    kinds = {part.dtype for part in parts.values()}
+    if {name: list(part.shape) for name, part in parts.items()} != shapes or kinds - {torch.int64, torch.float64}:
+        raise ConfigurationError(f"{name} holds other tensors than its manifest says")
+    return parts, manifest
 
 
 def check_settings(manifest: Manifest, session: Session, name: str) -> None:
@@ -115,15 +123,17 @@ def check_settings(manifest: Manifest, session: Session, name: str) -> None:
 
 def fit(manifest: Manifest, module: nn.Module, optimizer: Optimizer | None) -> None:
     """Raise ConfigurationError unless the manifest has what the module and the optimiser need."""
-    entries = manifest.get("tensors", {})
+    entries = manifest["tensors"]
     want = {f"module.{name}": list(tensor.shape) for name, tensor in [*named_values(module), *_plain_buffers(module)]}
-    have = {name: entry.get("shape") for name, entry in entries.items() if name.startswith("module.")}
+    have = {name: entry["shape"] for name, entry in entries.items() if name.startswith("module.")}
     if want != have:
         odd = min(name for name in want.keys() | have.keys() if want.get(name) != have.get(name))
         raise ConfigurationError(f"{odd}: the file has shape {have.get(odd)}, the module has {want.get(odd)}")
+    if any(entries[f"module.{name}"]["secret"] for name, _ in _plain_buffers(module)):
+        raise ConfigurationError("the file has shares where the module has public integers")
     if optimizer is None:
         return
-    saved = manifest.get("optimizer")
+    saved = manifest["optimizer"]
     if saved is None:
         raise ConfigurationError("the file holds no optimiser; want one saved with save_module(..., optimizer=...)")
     if saved["kind"] != type(optimizer).__name__:
@@ -131,6 +141,11 @@ def fit(manifest: Manifest, module: nn.Module, optimizer: Optimizer | None) -> N
     counts = [group["params"] for group in saved["groups"]]
     if counts != [len(group["params"]) for group in optimizer.param_groups]:
         raise ConfigurationError(f"the saved optimiser has groups of {counts} parameters; got others")
+    if any(saved.keys() - group.keys() for saved, group in zip(saved["groups"], optimizer.param_groups, strict=True)):
+        raise ConfigurationError("the saved optimiser has settings that this one has not; want the same torch")
+    places = {int(name.split(".")[1]) for name in [*entries, *saved["numbers"]] if name.startswith("state.")}
+    if any(place >= sum(counts) for place in places):
+        raise ConfigurationError(f"the file has the state of parameter {max(places)}; the optimiser has {sum(counts)}")
 
 
 def agree(session: Session, label: str, manifest: Manifest, hashes: Sequence[Any]) -> Manifest:
@@ -143,7 +158,7 @@ def agree(session: Session, label: str, manifest: Manifest, hashes: Sequence[Any
         text = session.party.broadcast(0, text, f"{label} manifest", limit=_LONGEST)
         if hashlib.sha256(text).hexdigest() != hashes[0]:
             raise DisagreementError(f"{label}: rank 0 announced another manifest than it sent", rank=0)
-        manifest = json.loads(text)
+        manifest = check_manifest(json.loads(text), f"{label}: rank 0")
     return manifest
 
 

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from mpc.announce import announce
 from mpc.tensor import SharedTensor
-from parties import Party
+from parties import ConfigurationError, Party
 
 _LOCK = threading.RLock()
 """Guards torch's generator, of which a process has one."""
@@ -52,7 +52,12 @@ def _text(state: Tensor) -> str:
 
 
 def _state(text: str) -> Tensor:
-    return torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8)
+    try:
+        state = torch.frombuffer(bytearray(base64.b64decode(text, validate=True)), dtype=torch.uint8)
+        torch.Generator().set_state(state)
+    except (ValueError, RuntimeError, TypeError):
+        raise ConfigurationError("got a malformed state of torch's generator") from None
+    return state
 
 
 class Ordinary:

@@ -168,6 +168,8 @@ def _read(path: Path, session: Session) -> tuple[Manifest, Parts]:
     parts, manifest = unpack(data, path.name)
     if manifest.pop("format", None) != _FORMAT:
         raise ConfigurationError(f"{path.name} is no file of shares; want one that save_module wrote")
+    if manifest.get("id") is None or manifest.get("rank") is None:
+        raise ConfigurationError(f"{path.name} does not say of which save and rank it is")
     check_settings(manifest, session, path.name)
     if manifest.pop("content", None) != _content(parts, manifest | {"format": _FORMAT}):
         raise ConfigurationError(f"{path.name} was changed after it was saved")

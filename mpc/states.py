@@ -39,7 +39,11 @@ def states_to(others: Sequence[Any], tensors: Mapping[str, Tensor], plain: Seque
     for place, other in enumerate(others):
         start = f"other.{place}."
         own = {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
-        other.load_state_dict(_decoded(plain[place]) | own)
+        try:
+            other.load_state_dict(_decoded(plain[place]) | own)
+        except (ValueError, TypeError, LookupError, RuntimeError) as error:
+            kind = f"{type(error).__name__} in a {type(other).__name__}"
+            raise ConfigurationError(f"cannot put back the state beside the model: {kind}") from error
 
 
 def _encoded(value: Any) -> Any:

@@ -1,23 +1,22 @@
-"""The manifest of a file of shares: what it must look like before anything of it is used."""
+"""What a manifest of shares must look like before anything of it is used; others may have written it."""
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from parties import ConfigurationError
 
-__all__ = ["parse_manifest"]
+__all__ = ["check_manifest"]
 
 _STRICT = ConfigDict(strict=True, extra="forbid", frozen=True)
 _Int = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 _Size = Annotated[int, Field(ge=0, lt=1 << 40)]
 _Scalar = bool | _Int | float
 _Setting = _Scalar | str | None
-_Name = Annotated[str, Field(pattern=r"^(module|state)\.[^\x00-\x1f]{1,1000}$")]
+_Name = Annotated[str, Field(pattern=r"^(module|state|other)\.[^\x00-\x1f]{1,1000}$")]
 _StateName = Annotated[str, Field(pattern=r"^state\.[0-9]{1,6}\.[A-Za-z_]{1,100}$")]
 
 
@@ -54,9 +53,10 @@ class _State(BaseModel):
 
 
 class _Manifest(BaseModel):
-    model_config = _STRICT
+    """The fields that all manifests have; those of checkpoints and of saved modules have more."""
 
-    format: str
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
     protocol: str
     bits: int
     parties: int
@@ -64,7 +64,10 @@ class _Manifest(BaseModel):
     tensors: dict[_Name, _Entry]
     id: str | None = None
     rank: int | None = None
-    content: str | None = None
+    stream: str = ""
+    torch: str | None = None
+    reveals: list[_Size] = []
+    others: list[Any] = []
 
     @model_validator(mode="after")
     def _states(self) -> _Manifest:
@@ -75,15 +78,15 @@ class _Manifest(BaseModel):
         return self
 
 
-def parse_manifest(text: str | bytes, where: str) -> dict[str, Any]:
-    """Read the JSON text of a manifest, which came from ``where``. Raises ConfigurationError that names the field."""
+def check_manifest(found: object, where: str) -> dict[str, Any]:
+    """What was read from JSON, as a manifest; ``where`` says whence it came.
+
+    Raises ConfigurationError that names the first field that is wrong, without its value.
+    """
     try:
-        found = json.loads(text)
         _Manifest.model_validate(found)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:100]
         raise ConfigurationError(f"{where}: malformed manifest: {field!r}: {first['msg'][:200]}") from None
-    except (ValueError, RecursionError):
-        raise ConfigurationError(f"{where}: malformed manifest: no JSON") from None
-    return dict(found)
+    return cast("dict[str, Any]", found)

@@ -113,6 +113,12 @@ def parse_address(text: Address | str) -> Address:
     host = host.strip("[]")
     if not (host and port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 1 << 16):
         raise ConfigurationError(f"address {text[:100]!r}; want host:port")
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ConfigurationError(f"address {text[:100]!r}; want names of 1 to 63 characters between dots") from None
+    if "\0" in host:
+        raise ConfigurationError(f"address {text[:100]!r}; want a host without zero bytes")
     return host, int(port)
 
 
@@ -159,7 +165,7 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
         raise ConfigurationError(f"JOINTFIT_CREDENTIALS is not set, though JOINTFIT_RANK is; {_HOW}")
     check_size(len(addresses), dealer=dealer, clients=clients)
     if not 0 <= rank < len(addresses):
-        raise ConfigurationError(f"rank {rank} of {len(addresses)}; want 0 ≤ rank < size")
+        raise ConfigurationError(f"JOINTFIT_RANK is {rank}, with {len(addresses)} addresses; want one of their ranks")
     breaks = _breaks(environ)
     doors = doors_of(environ, addresses[rank])
     try:
@@ -182,8 +188,8 @@ def _dealer(environ: Mapping[str, str]) -> bool:
 def clients_of(environ: Mapping[str, str]) -> int:
     """How many clients JOINTFIT_CLIENTS says there are; none if it is not set."""
     said = environ.get("JOINTFIT_CLIENTS", "0")
-    if not (said.isascii() and said.isdigit()):
-        raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r}; want the number of clients")
+    if not (said.isascii() and said.isdigit() and len(said) <= 5):
+        raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r:.100}; want the number of clients")
     return int(said)
 
 

@@ -11,7 +11,7 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mpc.cli
 from parties.identity import read_certificate
@@ -96,7 +96,7 @@ class Case:
         self.job = self.folder / "job.toml"
         self.job.write_text(self._job(fronts))
 
-    def __enter__(self) -> Case:
+    def __enter__(self) -> Self:
         self.wire.__enter__()
         return self
 
@@ -164,9 +164,8 @@ class Case:
 
     def said(self) -> str:
         """What all wrote, for messages of failed tests."""
-        return "\n".join(
-            f"--- {name}: {child.code}\n{child.said.decode('utf-8', 'replace')}" for name, child in self.children.items()
-        )
+        each = [(name, child.code, child.said.decode("utf-8", "replace")) for name, child in self.children.items()]
+        return "\n".join(f"--- {name}: {code}\n{said}" for name, code, said in each)
 
     def _table(self, name: str) -> Path:
         path = self.folder / f"{name}.csv"

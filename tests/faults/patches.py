@@ -1,4 +1,4 @@
-"""What a test changes inside one member, by name: a member that does not keep to the rules, or whose machine does not."""
+"""What a test changes inside one member, by name: one that does not keep to the rules, or whose machine does not."""
 
 from __future__ import annotations
 

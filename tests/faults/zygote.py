@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import faulthandler
 import importlib
+import io
 import json
 import os
 import queue
@@ -226,11 +227,14 @@ def _fork(ear: socket.socket, request: dict[str, Any], handed: list[int], own: t
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
-        faulthandler.register(signal.SIGUSR1)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(line_buffering=True)
+        faulthandler.register(signal.SIGUSR1)  # kill -USR1 shows where a child hangs
         os.environ.update({"TEST_POINTS": str(points), "TEST_GO": str(go), **request["environ"]})
         module, _, name = request["function"].partition(":")
         code = int(getattr(importlib.import_module(module), name)(*request["arguments"]) or 0)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 — a child must not go on with the helper's loop
         traceback.print_exc()
     finally:
         with contextlib.suppress(OSError, ValueError):
@@ -274,8 +278,6 @@ def _main(number: str) -> None:
         importlib.import_module(module)
     torch.manual_seed(0)
     mpc.simulate(3, _warm)
-    sys.stdout = open(1, "w", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", buffering=1, closefd=False)
     _be_alone()
     with socket.socket(fileno=int(number)) as ear:
         _serve(ear)

@@ -128,6 +128,7 @@ def _forged(data: bytes) -> None:
         manifest = None
     if isinstance(manifest, dict):
         manifest.pop("content", None)
+        manifest["format"] = saving._FORMAT
         manifest["content"] = saving._content(parts, manifest)
         data = json.dumps(manifest, sort_keys=True).encode("utf-8", "replace")
     _shares(save(parts, {"jointfit": data.decode("utf-8", "replace")}))

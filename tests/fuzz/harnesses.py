@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from tests.fuzz import files, state, texts, wire
+from tests.fuzz import files, jobs, links, state, texts, wire
 
-HARNESSES = {each.name: each for each in (*wire.HARNESSES, *texts.HARNESSES, *files.HARNESSES, *state.HARNESSES)}
+_ALL = (wire, links, texts, jobs, files, state)
+HARNESSES = {each.name: each for module in _ALL for each in module.HARNESSES}

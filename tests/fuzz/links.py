@@ -138,7 +138,8 @@ def _control(data: bytes) -> None:
 def _controls() -> list[bytes]:
     out = _Socket(b"")
     line = Line(out)  # type: ignore[arg-type]
-    for kind, body in ((b"H", 5), (b"Q", 1 << 63), (b"A", Failure(1, "WireError", "why").pack()), (b"B", 7), (b"E", b"")):
+    failure = Failure(1, "WireError", "why").pack()
+    for kind, body in ((b"H", 5), (b"Q", 1 << 63), (b"A", failure), (b"B", 7), (b"E", b"")):
         line.put(kind, body)
     return [out.sent]
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import select
 import threading
 from collections.abc import Sequence
+from typing import Any
 from unittest import mock
 
-from parties import ConfigurationError
+from parties import ConfigurationError, IdentityError
+from parties.credentials import Credentials, local_credentials
+from parties.reach import Route
 from parties.roles import connect, parse_address
+from tests.fuzz.files import folder
 from tests.fuzz.harness import Harness
 from tests.fuzz.wire import Replay
 
@@ -32,17 +36,29 @@ def _environment(data: bytes) -> None:
         environ.pop("JOINTFIT_LISTEN_FD")
     else:
         environ["JOINTFIT_LISTEN_FD"] = "100000"
-    with mock.patch("parties.tls.TlsChannel", _reached):
+    environ["JOINTFIT_CREDENTIALS"] = _folder()
+    with (
+        mock.patch("parties.sockets.listen"),
+        mock.patch("parties.reach.Doors"),
+        mock.patch("parties.tls.TlsChannel", _reached),
+    ):
         connect(environ=environ)
 
 
-def _reached(
-    rank: int, routes: Sequence[object], credentials: object, *, doors: object, deadline: float, breaks: float
-) -> None:
+@functools.cache
+def _folder() -> str:
+    place = folder() / "credentials"
+    place.mkdir()
+    local_credentials(3, place)
+    return str(place)
+
+
+def _reached(rank: int, routes: Sequence[Route | None], credentials: Credentials, **given: Any) -> None:
     """Stand in for TlsChannel: what it gets must be fit to open sockets with."""
-    Replay(b"", rank, len(routes), deadline)
-    select.poll().poll(0 * deadline)
-    threading.Lock().acquire(timeout=deadline)
+    assert routes[rank] is None
+    assert len(credentials.fingerprints) == len(routes)
+    Replay(b"", rank, len(routes), given["deadline"])
+    threading.Lock().acquire(timeout=given["deadline"])
     raise ConfigurationError("reached")
 
 
@@ -71,8 +87,8 @@ HARNESSES = (
         "environment",
         _environment,
         _environments,
-        (ConfigurationError,),
+        (ConfigurationError, IdentityError),
         (b"JOINTFIT_RANK=", b"JOINTFIT_DEALER=none", b"OMPI_COMM_WORLD_SIZE=", json.dumps("²").encode()),
-        share=1,
+        share=0.5,
     ),
 )
