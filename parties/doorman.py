@@ -84,7 +84,8 @@ class Doorman:
     def start(self) -> None:
         """Open the doors."""
         if self._guests and self._doors is not None:
-            self._thread = threading.Thread(target=self._accept, name="jointfit accept", daemon=True)
+            name = "jointfit accept"
+            self._thread = threading.Thread(target=self._accept, args=(self._doors,), name=name, daemon=True)
             self._thread.start()
 
     def wait(self, end: float, within: float) -> dict[int, tuple[Lines, Acquaintance]]:
@@ -129,11 +130,10 @@ class Doorman:
 
     # In threads of its own ------------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        assert self._doors is not None
+    def _accept(self, doors: Doors) -> None:
         while not self._stopped:
             try:
-                came = self._doors.accept(_LISTEN)
+                came = doors.accept(_LISTEN)
             except OSError:
                 return
             if came is None:
