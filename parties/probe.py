@@ -130,6 +130,7 @@ class _Work:
         self._links = links
         self._end = end
         self._claimed: set[int] = set()
+        self._refused = ""
         self._lock = threading.Lock()
 
     def call(self, peer: int, route: Route) -> None:
@@ -164,6 +165,8 @@ class _Work:
                 threads.append(thread)
         for thread in threads:
             thread.join()
+        for peer in awaited - self._claimed:
+            self._links[peer].problem += self._refused
 
     def _came(self, awaited: set[int]) -> bool:
         with self._lock:
@@ -175,9 +178,7 @@ class _Work:
                 plain, self._credentials, rank=self._rank, peer=None, dialled=False, timeout=_STEP
             )
         except (JointfitError, OSError) as error:
-            rank = getattr(error, "rank", None)
-            if rank in self._links:
-                self._links[rank].problem = f"refused a connection from {origin}: {error}"
+            self._refused = f"; last connection refused, from {origin}: {error}"
             return
         with self._lock:
             wanted = peer in awaited - self._claimed
@@ -250,7 +251,7 @@ def _push(connection: ssl.SSLSocket) -> float:
         if took >= _ENOUGH or size >= _LARGEST_BLOCK:
             connection.sendall(_LENGTH.pack(0))
             return size / took
-        size *= 8
+        size = min(8 * size, _LARGEST_BLOCK)
 
 
 def _take(connection: ssl.SSLSocket) -> float:

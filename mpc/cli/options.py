@@ -119,7 +119,7 @@ def add_logging(parser: argparse._ActionsContainer) -> None:
 
 
 def examples(*lines: tuple[str, str]) -> str:
-    """The examples of a command: pairs of command and explanation, which stands beside it, or below where it is long."""
+    """The examples of a command: pairs of command and explanation, beside it, or below where one is long."""
     width = max(len(command) for command, why in lines if why) if any(why for _, why in lines) else 0
     beside = all(width + len(why) < _WIDTH for _, why in lines)
     shown = []

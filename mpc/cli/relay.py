@@ -33,7 +33,6 @@ def add(commands: Commands) -> None:
 def relay(options: argparse.Namespace) -> int:
     """Run a relay until it is ended."""
     from parties.relay import serve
-
     from parties.roles import parse_address
 
     logs.begin("relay", level="warning" if options.quiet else options.log_level, as_json=options.log_json)

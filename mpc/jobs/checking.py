@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from parties.identity import expires_soon, read_certificate
-
 from mpc.jobs.identities import check_identity, passphrase_for
 from mpc.version import __version__
 from parties import JointfitError
+from parties.identity import expires_soon, read_certificate
 from parties.job import Job
 
 _LITTLE = 1 << 30

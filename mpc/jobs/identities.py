@@ -6,11 +6,10 @@ import logging
 import os
 from pathlib import Path
 
-from parties.identity import check_dates, expires_soon, fingerprint, read_certificate, read_key
-
 from mpc.jobs.passphrase import ask_passphrase, read_passphrase
 from parties import ConfigurationError, IdentityError
 from parties.credentials import Credentials
+from parties.identity import check_dates, expires_soon, fingerprint, read_certificate, read_key
 from parties.job import Job
 
 log = logging.getLogger(__name__)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from parties.job import Job
 from parties.reach import Doors, Place
+from parties.roles import parse_address
 from parties.rooms import room_of
 from parties.sockets import listen as listening
-
-from parties.job import Job
-from parties.roles import parse_address
 from parties.topology import links
 
 _ANYWHERE = "0.0.0.0"  # noqa: S104 — members are reached from other machines; whoever calls must prove its key

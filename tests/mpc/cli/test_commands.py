@@ -145,7 +145,7 @@ def test_tables_that_do_not_fit_are_refused_without_their_values(place, said, tm
 
 def test_a_label_other_than_two_classes_is_refused(place, said, tmp_path):
     job = place.job("classes.toml")
-    job.write_text(job.read_text().replace('name = "sick", lowest = 0, highest = 1', 'name = "sick", lowest = 0, highest = 9'))
+    job.write_text(job.read_text().replace('"sick", lowest = 0, highest = 1', '"sick", lowest = 0, highest = 9'))
     table = tmp_path / "bad.csv"
     table.write_text("age,dose,kind,sick\n37,1,a,0\n41,2,b,0.5\n")
     arguments = place.arguments("north", job)
