@@ -63,23 +63,6 @@ def missing(graph: nx.DiGraph[str], names: Sequence[str]) -> list[tuple[str, str
     return sorted(((low, high) for low, high in pairs), key=lambda pair: (order[pair[0]], order[pair[1]]))
 
 
-def routes(job: Job, rank: int) -> list[Route | None]:
-    """How one rank reaches each other one, None for itself; see `links` and `reach.Route`."""
-    graph, names = links(job), job.names
-    found: list[Route | None] = []
-    for peer, member in enumerate(job.members):
-        edge = (names[rank], names[peer])
-        if peer == rank:
-            found.append(None)
-        elif not graph.has_edge(*edge):
-            found.append(Route(dials=False))
-        elif job.relay is not None and graph.edges[edge]["relay"]:
-            found.append(Route(dials=True, address=job.relay.endpoint, room=room_of(job.digest)))
-        else:
-            found.append(Route(dials=True, address=member.endpoint))
-    return found
-
-
 def _edge(low: Member, high: Member, relay: str) -> tuple[str, str, str] | None:
     if low.address is not None:
         return high.name, low.name, ""

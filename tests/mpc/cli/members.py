@@ -92,12 +92,28 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {name: free_port() for name in NAMES}
+        self.started: list[Process] = []
         (folder / "data").mkdir()
         for name in NAMES:
             assert main(["keygen", name, "--out", str(folder)]) == 0
             if name != "dealer":
                 lines = [",".join(row) for row in [COLUMNS, *rows_of(name)]]
                 (folder / "data" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+
+    def start(self, *arguments: str) -> Process:
+        """Run a command here; it is killed with `end` at the latest."""
+        self.started.append(Process(list(arguments), self.folder))
+        return self.started[-1]
+
+    def run_all(self, jobs: dict[str, Path], *more: str) -> dict[str, Process]:
+        """All members at once, until they have ended."""
+        started = {name: self.start(*self.arguments(name, job), *more) for name, job in jobs.items()}
+        return {name: process.wait() for name, process in started.items()}
+
+    def end(self) -> None:
+        """Kill what still runs."""
+        for process in self.started:
+            process.kill()
 
     def job(self, file: str = "job.toml", *, model=MODEL, reveals=REVEALS, every=0, relay="", hidden=()) -> Path:
         """Write a job; members in ``hidden`` have no address."""
@@ -139,8 +155,10 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    def running(self) -> bool:
-        return self._process.poll() is None
+    def kill(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
     def wait(self) -> Process:
         try:
@@ -148,20 +166,13 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self.out, self.err = self._process.communicate()
+            self.code = -9
             raise AssertionError(f"it hangs: {self.out}\n{self.err}") from None
         self.code = self._process.returncode
         return self
 
     def __repr__(self) -> str:
         return f"code {self.code}\n{self.out}\n{self.err}"
-
-
-def run_all(place: Place, jobs: dict[str, Path], *more: str) -> dict[str, Process]:
-    """All members at once, until they have ended."""
-    started = {
-        name: Process([*place.arguments(name, jobs[name]), *more], place.folder) for name in NAMES if name in jobs
-    }
-    return {name: process.wait() for name, process in started.items()}
 
 
 def values_in(text: str) -> list[str]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 import mpc.estimators
 from mpc.cli import main
 from mpc.journal import verify_log
-from tests.mpc.cli.members import NAMES, Place, Process, free_port, rows_of, run_all, values_in
+from tests.mpc.cli.members import NAMES, Place, Process, free_port, rows_of, values_in
 
 pytestmark = pytest.mark.processes
 
@@ -46,7 +46,9 @@ with mpc.session() as session:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return Place(tmp_path_factory.mktemp("members"))
+    made = Place(tmp_path_factory.mktemp("members"))
+    yield made
+    made.end()
 
 
 def program_job(place, file, *, more, every=0):
@@ -88,12 +90,11 @@ def test_init_then_run(tmp_path, monkeypatch):
 def test_three_institutions_one_behind_a_relay(place):
     """North and south can only connect outwards; one logs JSON. The model is plain PyTorch's, and nothing leaks."""
     relay = free_port()
-    running = Process(["relay", "--listen", f"127.0.0.1:{relay}"], place.folder)
+    running = place.start("relay", "--listen", f"127.0.0.1:{relay}")
     wait_for(lambda: reached(relay))
     job = place.job(relay=f'[relay]\naddress = "127.0.0.1:{relay}"', hidden=("north", "south"))
     started = {
-        name: Process([*place.arguments(name, job), *(["--log-json"] if name == "south" else [])], place.folder)
-        for name in NAMES
+        name: place.start(*place.arguments(name, job), *(["--log-json"] if name == "south" else [])) for name in NAMES
     }
     ended = {name: process.wait() for name, process in started.items()}
     running.signal(signal.SIGTERM)
@@ -130,7 +131,7 @@ def test_three_institutions_one_behind_a_relay(place):
 def test_a_refused_reveal_ends_with_5_everywhere(place):
     job = program_job(place, "more.toml", more=True)
     (place.folder / "more.toml.flag").touch()
-    ended = run_all(place, dict.fromkeys(NAMES, job))
+    ended = place.run_all(dict.fromkeys(NAMES, job))
     assert ended["north"].out == "0 knows the loss: True\n", ended
     assert ended["south"].out == "1 knows the loss: False\n"
     for process in ended.values():
@@ -144,7 +145,7 @@ def test_a_refused_reveal_ends_with_5_everywhere(place):
 def test_another_job_on_one_member_ends_with_3_everywhere(place):
     jobs = {name: place.job() for name in NAMES}
     jobs["south"] = place.job("other.toml", model='estimator = "LogisticRegression"\nparameters = { epochs = 4 }')
-    ended = run_all(place, jobs)
+    ended = place.run_all(jobs)
     for name, process in ended.items():
         assert process.code == 3, (name, ended)
         assert "sha256sum" in process.err
@@ -153,7 +154,7 @@ def test_another_job_on_one_member_ends_with_3_everywhere(place):
 def test_ended_by_a_signal_then_resumed(place):
     """The others hear of it and name it; then all go on after the checkpoint, to the end."""
     job = program_job(place, "resumed.toml", more=False, every=3)
-    started = {name: Process(place.arguments(name, job), place.folder) for name in NAMES}
+    started = {name: place.start(*place.arguments(name, job)) for name in NAMES}
     kept = place.folder / "state" / "south" / "checkpoints"
     wait_for(lambda: any("step-000000006" in path.name and path.suffix == ".checkpoint" for path in kept.glob("*")))
     started["south"].signal(signal.SIGTERM)
@@ -163,7 +164,7 @@ def test_ended_by_a_signal_then_resumed(place):
         assert ended[name].code == 4, ended
         assert "south failed with KeyboardInterrupt" in ended[name].err
     (place.folder / "resumed.toml.flag").touch()
-    ended = run_all(place, dict.fromkeys(NAMES, job), "--resume")
+    ended = place.run_all(dict.fromkeys(NAMES, job), "--resume")
     for name, process in ended.items():
         assert process.code == 0, (name, ended)
         assert "going on after step 6 of 8" in process.err
@@ -175,8 +176,7 @@ def test_check(place):
     jobs = {name: place.job() for name in NAMES}
     jobs["dealer"] = place.job("other.toml", model='estimator = "LinearRegression"')
     started = {
-        name: Process(["check", *place.arguments(name, jobs[name])[1:], "--within", "60"], place.folder)
-        for name in NAMES
+        name: place.start("check", *place.arguments(name, jobs[name])[1:], "--within", "60") for name in NAMES
     }
     ended = {name: process.wait() for name, process in started.items()}
     for name, process in ended.items():
