@@ -10,20 +10,29 @@
         ...
         trained = session.reveal_module(model, to=[0, 1])
 
-See README.md. Importing this package loads torch and NumPy, and neither MPI nor pandas nor scikit-learn.
+See README.md. Importing this package loads nothing; the first use of one of its names loads torch and NumPy, and
+neither MPI nor pandas nor scikit-learn. So `jointfit keygen` and other commands without tensors start at once.
 """
 
-from mpc.agreed import Agreed, Allowed
-from mpc.checkpoints import Checkpoints
-from mpc.deal import deal
-from mpc.errors import SecretError, UnsupportedOperation
-from mpc.plan import Plan, plan
-from mpc.saving import load_weights, save_weights
-from mpc.session import Session, session
-from mpc.simulate import simulate
-from mpc.tensor import SharedTensor
-from mpc.version import __version__
-from parties import ConfigurationError, DisagreementError, JointfitError, PeerError, RevealRefused
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mpc.agreed import Agreed, Allowed
+    from mpc.checkpoints import Checkpoints
+    from mpc.deal import deal
+    from mpc.errors import SecretError, UnsupportedOperation
+    from mpc.plan import Plan, plan
+    from mpc.saving import load_weights, save_weights
+    from mpc.session import Session, session
+    from mpc.simulate import simulate
+    from mpc.tensor import SharedTensor
+    from mpc.version import __version__
+    from parties import ConfigurationError, DisagreementError, JointfitError, PeerError, RevealRefused
 
 __all__ = [
     "Agreed",
@@ -47,3 +56,48 @@ __all__ = [
     "session",
     "simulate",
 ]
+
+_WHERE = {
+    "Agreed": "mpc.agreed",
+    "Allowed": "mpc.agreed",
+    "Checkpoints": "mpc.checkpoints",
+    "ConfigurationError": "parties",
+    "DisagreementError": "parties",
+    "JointfitError": "parties",
+    "PeerError": "parties",
+    "Plan": "mpc.plan",
+    "RevealRefused": "parties",
+    "SecretError": "mpc.errors",
+    "Session": "mpc.session",
+    "SharedTensor": "mpc.tensor",
+    "UnsupportedOperation": "mpc.errors",
+    "__version__": "mpc.version",
+    "deal": "mpc.deal",
+    "load_weights": "mpc.saving",
+    "plan": "mpc.plan",
+    "save_weights": "mpc.saving",
+    "session": "mpc.session",
+    "simulate": "mpc.simulate",
+}
+
+
+class _Package(ModuleType):
+    """This package, which loads a module when one of its public names is first used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _WHERE:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_WHERE[name]), name)
+        super().__setattr__(name, value)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and name in _WHERE:
+            return  # Python binds a module on its import; `mpc.session` is the function, not the module
+        super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_WHERE})
+
+
+sys.modules[__name__].__class__ = _Package

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, RevealRefused, Role
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -60,6 +63,10 @@ def open_to(
     called = what if name is None else f"{name}, {what}"
 
     def write(event: str, transcript: bytes) -> None:
+        to = list(ranks) if session.agreed is None else session.agreed.called(ranks)
+        facts = {"event": f"reveal {event}", "what": name, "shape": list(shape), "to": to, "step": step}
+        level = logging.DEBUG if event == "intent" else logging.INFO
+        _log.log(level, "reveal %s: %s to %s", event, called, ", ".join(map(str, to)), extra=facts)
         if session.journal is not None:
             session.journal.write(event, step, name, shape, ranks, transcript)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,6 +21,7 @@ from mpc.checkpoints import Checkpoints, steps
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
+from mpc.jobs import JOB
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
@@ -27,6 +30,8 @@ from mpc.revealing import Recipients
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Limits, Party, Role
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -54,6 +59,7 @@ def session(
         protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
+            In a job (`jointfit party`) the job says all else but ``device``; arguments must be the job's or default.
         rounding: how a product loses its surplus fraction bits. "chance": to one of the two neighbours, so that the
             mean is right; "faithful": to the floor, at more cost, see "Rounding" in mpc/README.md.
         device: where this rank's shares live, "cpu", "cuda" or "cuda:1"; ranks may differ. See Devices in README.md.
@@ -74,6 +80,10 @@ def session(
             deal.
         LogError: this rank's log of reveals cannot be used; see `mpc.journal`.
     """
+    if party is None and JOB in os.environ:
+        from mpc.jobs.opening import open_session
+
+        return open_session(device, protocol=protocol, bits=bits, rounding=rounding)
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
         party, place = start(protocol, place)
@@ -214,6 +224,10 @@ class Session:
                 self.checkpoints.erase()
         if error is None:
             self.party.close()
+            total = self.counts.total()
+            sent = total.bytes_sent + self.counts.overhead_bytes
+            facts = {"event": "closed", "rounds": total.rounds, "bytes_sent": sent}
+            _log.info("session closed: %d rounds, %.1f MB sent", total.rounds, sent / 1e6, extra=facts)
 
     # In -------------------------------------------------------------------------------------------------------------
 

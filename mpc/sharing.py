@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -41,6 +44,7 @@ def share(
     size, kind = announced_shape(records[owner], label, owner)
     if shape is not None and tuple(shape) != tuple(size):
         raise ConfigurationError(f"{label}: rank {owner} passed shape {tuple(size)}; want {tuple(shape)}")
+    _log.info("input %s shared by rank %d", tuple(size), owner, extra={"event": "input", "shape": list(size)})
     return put(session, tensor, size, kind, owner)
 
 
@@ -63,6 +67,8 @@ def share_parts(session: Session, part: Any, dtype: torch.dtype | None, dim: int
     for rank in parts:
         session.check_rank(label, "owner", rank)
     check_parts(label, parts, dim, shape)
+    for rank, (size, _) in parts.items():
+        _log.info("input %s shared by rank %d", tuple(size), rank, extra={"event": "input", "shape": list(size)})
     shared = [put(session, tensor if session.rank == rank else None, *parts[rank], rank) for rank in parts]
     whole = session.protocol.join([one.protocol_share for one in shared], lambda values: torch.cat(values, dim))
     return SharedTensor.wrap(session, whole, shared[0].dtype)

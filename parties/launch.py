@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from parties.sockets import Address
 
-__all__ = ["run_alone", "run_local"]
+__all__ = ["run_alone", "run_local", "terminable"]
 
 _GRACE = 3.0
 _FORCE = 1.0
@@ -88,7 +88,7 @@ def run_local(
             "PYTHONUNBUFFERED": "1",
             **(environ or {}),
         }
-        stack.enter_context(_terminable())
+        stack.enter_context(terminable())
         group = stack.enter_context(_Group(prefix=prefix))
         for rank, listener in enumerate(listeners):
             own = {"JOINTFIT_RANK": str(rank), "JOINTFIT_ADDRESSES": ",".join(f"{h}:{p}" for h, p in views[rank])}
@@ -102,7 +102,7 @@ def run_alone(command: Sequence[str], ranks: int, environ: Mapping[str, str], na
 
     ``name`` stands before a message about how it ended.
     """
-    with _terminable(), _Group(prefix=False, name=name) as group:
+    with terminable(), _Group(prefix=False, name=name) as group:
         group.start(None, command, {**os.environ, "OMP_NUM_THREADS": _threads(ranks), **environ}, None)
         return group.wait()
 
@@ -224,7 +224,7 @@ def _how(code: int) -> str:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end a run as Ctrl-C does, so that no process and no file is left."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -10,6 +10,7 @@ With ``breaks`` of 0 there is no second state: a broken link is the end of the s
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from parties.greeting import Lines
 
 __all__ = ["Guard", "Pair"]
+
+_log = logging.getLogger(__name__)
 
 _HINDSIGHT = 2.0  # seconds in which the control connection may explain why a data connection broke
 _SHORT_HINDSIGHT = 0.2
@@ -208,6 +211,7 @@ class Pair:
         self._suspected = float("inf")
         self._line = line = Line(lines.control)
         self._guard.register(self, line.connection)
+        _log.info("link with rank %d mended", self.peer, extra={"event": "mended", "peer": self.peer})
         line.put(b"H", self.inbox.received)
         if self._asked:
             line.put(b"Q", self._asked)
@@ -312,6 +316,8 @@ class Pair:
         self._visit = self._known.attempt + 1
         if self._since is None:
             self._since = now
+            facts = {"event": "broken", "peer": self.peer, "seconds": self._breaks}
+            _log.warning("link with rank %d broke; it has %.0f s to come back", self.peer, self._breaks, extra=facts)
         if now < self._anew:
             self._fail("it was started anew")
         elif self._place.route(self.peer).dials:

@@ -8,6 +8,7 @@ they break.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from parties.reach import Doors, Route
 
 __all__ = ["TcpChannel"]
+
+_log = logging.getLogger(__name__)
 
 _PATIENCE = 60.0
 _SHORT_PATIENCE = 5.0
@@ -157,7 +160,11 @@ class TcpChannel(Channel):
                 if route is not None and route.dials:
                     known = Acquaintance()
                     made[peer] = dial_lines(self._place, peer, known, 0, end, patient=False)[0], known
-            return made | self._doorman.wait(end, within)
+                    self._say(peer)
+            came = self._doorman.wait(end, within)
+            for peer in came:
+                self._say(peer)
+            return made | came
         except BaseException as error:
             self._doorman.stop()
             for lines, _ in made.values():
@@ -165,6 +172,10 @@ class TcpChannel(Channel):
             if isinstance(error, PeerLost):
                 raise ConfigurationError(str(error), rank=error.rank) from error
             raise
+
+    def _say(self, peer: int) -> None:
+        security = "tls 1.3" if self.encrypted else "not encrypted"
+        _log.info("connected with rank %d (%s)", peer, security, extra={"event": "connected", "peer": peer})
 
     def _shut(self) -> None:
         self._place.over.set()

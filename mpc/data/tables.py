@@ -55,17 +55,36 @@ class Schema:
     def encode(self, frame: Any) -> tuple[Tensor, Tensor]:
         """Features (rows, width) and labels (rows, 1) of a data frame, as float32.
 
-        Raises ConfigurationError for missing columns, missing values, and entries that the schema does not allow.
+        Raises ConfigurationError for missing columns, missing values, and entries that the schema does not allow; says
+        all of it.
         """
-        names = [column.name for column in self.columns] + [self.label]
-        missing = [name for name in names if name not in frame.columns]
-        if missing:
-            raise ConfigurationError(f"the table lacks the columns {missing}; want {names}")
-        parts = [_encode(frame[column.name], column) for column in self.columns]
-        labels = _encode(frame[self.label], Column(self.label, lowest=0, highest=1))
+        label = Column(self.label, lowest=0, highest=1)
+        wrong = problems(frame, [*self.columns, label])
+        if wrong:
+            raise ConfigurationError("the table does not fit: " + "; ".join(wrong))
+        labels = encode(frame, [label])
         if not bool(((labels == 0) | (labels == 1)).all()):
             raise ConfigurationError(f"column {self.label!r} holds other numbers than 0 and 1")
-        return torch.cat(parts, dim=1), labels
+        return encode(frame, self.columns), labels
+
+
+def problems(frame: Any, columns: Sequence[Column]) -> list[str]:
+    """All that is wrong with a data frame for these columns, a text for each; empty if nothing is. No values."""
+    names = [column.name for column in columns]
+    missing = [name for name in names if name not in frame.columns]
+    found = [f"the table lacks the columns {missing}; want {names}"] if missing else []
+    for column in columns:
+        try:
+            if column.name not in missing:
+                _encode(frame[column.name], column)
+        except ConfigurationError as error:
+            found.append(str(error))
+    return found
+
+
+def encode(frame: Any, columns: Sequence[Column]) -> Tensor:
+    """The numbers (rows, sum of widths) of these columns of a data frame, as float32; see `problems` for errors."""
+    return torch.cat([_encode(frame[column.name], column) for column in columns], dim=1)
 
 
 def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:

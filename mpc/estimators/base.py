@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any, Self, cast
 
 import torch
@@ -15,6 +16,9 @@ from mpc.revealing import Recipients
 from mpc.session import Session
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
+
+AfterEpoch = Callable[[int, Tensor], float | None]
+"""Gets the number of an epoch and its mean loss; returns what may be shown of it, or None."""
 
 
 class Sums:
@@ -97,10 +101,12 @@ class Estimator(abc.ABC):
 
     # Fit ------------------------------------------------------------------------------------------------------------
 
-    def fit(self, x: Tensor, y: Tensor) -> Self:
+    def fit(self, x: Tensor, y: Tensor, after_epoch: AfterEpoch | None = None) -> Self:
         """Train on features (rows, columns) and targets; starts afresh, unless the session resumes from checkpoints.
 
-        Reveals nothing. Raises ConfigurationError for shapes that do not fit, or if one of x and y alone is shared.
+        ``after_epoch`` is called on every rank with the epoch, from 0, and its mean loss, as secret as the data; a
+        number that it returns is shown beside the progress. Reveals nothing by itself. Raises ConfigurationError for
+        shapes that do not fit, or if one of x and y alone is shared.
         """
         y = self._checked(x, y)
         session = session_of(x, y)
@@ -117,7 +123,8 @@ class Estimator(abc.ABC):
         sums = Sums()
         steps = range(total) if session is None else session.steps(total, self.module_, optimizer, sums)
         order: tuple[int, list[Tensor]] = (-1, [])
-        for step in progress(session, steps, total, type(self).__name__):
+        shown = progress(session, steps, total, type(self).__name__, epochs=self.epochs)
+        for step in shown:
             epoch, place = divmod(step, an_epoch)
             if epoch != order[0]:
                 order = epoch, batches(x.shape[0], size, self.seed, epoch)
@@ -129,6 +136,8 @@ class Estimator(abc.ABC):
             sums.add(epoch, loss.detach() * (len(rows) / x.shape[0]))
             if session is not None:
                 session.settle(self.module_.parameters())
+            if after_epoch is not None and place == an_epoch - 1:
+                shown.loss = after_epoch(epoch, sums.values[epoch])
         self.losses_ = sums.values
         self.module_.eval()
         return self

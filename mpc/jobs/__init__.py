@@ -1,1 +1,4 @@
 """Jobs: what a member's process does between the job file and its end; see mpc/README.md."""
+
+JOB = "JOINTFIT_JOB"
+"""The variable that says that this process is a member of a job; `membership` has all of them."""

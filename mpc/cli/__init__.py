@@ -1,0 +1,42 @@
+"""``jointfit``: the command line. One file a command; each has ``add``, which declares it, and what it then does.
+
+Nothing here loads torch before a command needs it: `jointfit --help`, `keygen` or `relay` start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mpc.cli import check, deal, describe, init, keygen, party, records, relay, run
+from mpc.cli.ending import end
+from mpc.cli.options import Commands
+
+__all__ = ["main"]
+
+_ORDER = (
+    ("make ready", (keygen, init, describe, check)),
+    ("train with the others", (party, relay)),
+    ("on one machine", (run, deal)),
+    ("afterwards", (records,)),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, see `mpc.cli.ending`."""
+    commands = Commands()
+    for group, modules in _ORDER:
+        commands.group(group)
+        for module in modules:
+            module.add(commands)
+    options = commands.parser.parse_args(arguments)
+    if options.act is None:
+        commands.parser.print_help()
+        return 2
+    try:
+        return int(options.act(options))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 — every error becomes an exit code
+        return end(error, debug=getattr(options, "log_level", "") == "debug")
+    except SystemExit as error:
+        return end(error)
+
+

@@ -1,0 +1,45 @@
+"""``jointfit log``: what a member's log of reveals says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from mpc.cli.ending import said
+from mpc.cli.options import Commands, examples
+
+_LOG = f"""\
+The log of reveals of a member: every value that was opened, to whom, and when; never the value. Each line carries the
+hash of the one before, so that changed and missing lines are noticed. `verify` checks that; `show` prints the lines
+too.
+
+{
+    examples(
+        ("jointfit log verify jointfit-state/heart-0123456789ab/hospital_a/reveals.jsonl", ""),
+        ("jointfit log show jointfit-state/heart-0123456789ab/hospital_a/reveals.jsonl", ""),
+    )
+}
+
+{said(0, 1, 2)}"""
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add("log", "verify or show a member's log of reveals", _LOG, act)
+    parser.add_argument("what", choices=["verify", "show"], help="check the chain of hashes; or print the lines too")
+    parser.add_argument("file", type=Path, metavar="FILE", help="reveals.jsonl in a member's state folder")
+
+
+def act(options: argparse.Namespace) -> int:
+    """Verify, and show if that is asked."""
+    from mpc.journal import verify_log
+
+    count = verify_log(options.file)
+    if options.what == "show":
+        for line in options.file.read_text("utf-8").splitlines():
+            entry = json.loads(line)
+            to = ", ".join(entry["to"])
+            print(f"{entry['time']}  {entry['event']:<8} {entry['name']} {tuple(entry['shape'])} to {to}")
+    print(f"{count} lines, none changed, none missing before the last")
+    return 0

@@ -1,0 +1,81 @@
+"""``jointfit run --job``: every member of a job as a process of this machine, ``python -m mpc.cli.rehearsal``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mpc import logs
+from mpc.cli.ending import end
+from parties import ConfigurationError
+from parties.job import Job, read_job
+
+_TABLES = (".csv", ".csv.gz", ".parquet")
+
+
+def rehearse(options: argparse.Namespace) -> int:
+    """Start all members and wait for them; returns the exit code."""
+    from mpc.jobs.membership import state_folder
+    from parties.launch import run_local
+
+    job = read_job(options.job)
+    state = options.state or state_folder(job, "rehearsal")
+    settings = {
+        "job": str(options.job),
+        "data": _tables(job, options.job.parent, options.data),
+        "state": str(state),
+        "level": "warning" if options.quiet else options.log_level,
+        "json": options.log_json,
+    }
+    command = [sys.executable, "-m", "mpc.cli.rehearsal", json.dumps(settings)]
+    roles: dict[str, Any] = {"dealer": job.dealer is not None, "clients": len(job.clients)}
+    return run_local(command, job.size, **roles, prefix=False)
+
+
+def _tables(job: Job, folder: Path, given: list[str]) -> dict[str, str]:
+    """The table of each owner: as given, else data/NAME.csv or .parquet beside the job."""
+    tables = {}
+    for text in given:
+        name, equals, file = text.partition("=")
+        if not (equals and file):
+            raise ConfigurationError(f"--data {text}; want NAME=FILE, such as hospital_a=a.csv")
+        tables[name] = file
+    owners = [job.names[rank] for rank in job.owners]
+    for name in tables:
+        if name not in owners:
+            raise ConfigurationError(f"--data {name}=…: {name} owns no data in this job; want {', '.join(owners)}")
+    for name in owners:
+        beside = [folder / "data" / f"{name}{ending}" for ending in _TABLES]
+        if name not in tables:
+            found = next((path for path in beside if path.is_file()), None)
+            if found is None:
+                raise ConfigurationError(f"found no table of {name}; want {beside[0]}, or --data {name}=FILE")
+            tables[name] = str(found)
+    return tables
+
+
+def main(arguments: list[str]) -> int:
+    """One member: its rank comes from the environment, and all else from one JSON text."""
+    from mpc.jobs.membership import Membership
+    from mpc.jobs.running import run_member
+
+    settings = json.loads(arguments[0])
+    path = Path(settings["job"])
+    job = read_job(path)
+    name = job.names[int(os.environ["JOINTFIT_RANK"])]
+    table = settings["data"].get(name)
+    logs.begin(name, job.names, level=settings["level"], as_json=settings["json"])
+    try:
+        state = Path(settings["state"]) / name
+        run_member(Membership(path, job, name, table and Path(table), None, None, state), {})
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 — every error becomes an exit code
+        return end(error, job.names, debug=settings["level"] == "debug", logged=settings["json"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

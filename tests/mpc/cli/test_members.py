@@ -1,0 +1,200 @@
+"""Jobs as newcomers run them: members as real processes, with keys and tables of their own."""
+
+import hashlib
+import json
+import re
+import signal
+import socket
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import mpc.estimators
+from mpc.cli import main
+from mpc.journal import verify_log
+from tests.mpc.cli.members import NAMES, Place, Process, free_port, rows_of, values_in
+
+pytestmark = pytest.mark.processes
+
+PROGRAM = """\
+import os, sys, time
+import torch
+import mpc
+from mpc.jobs.membership import Membership
+from mpc.jobs.tables import share_tables
+
+parameters = Membership.from_environment().job.model.parameters
+with mpc.session() as session:
+    x, y = share_tables(session)
+    model = session.share_module(torch.nn.Linear(5, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in session.steps(8, model, optimizer):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step == 6 and not os.path.exists(parameters["flag"]):
+            time.sleep(60)
+    value = session.reveal(loss, to=0, name="loss")
+    print(f"{session.rank} knows the loss: {value is not None}", flush=True)
+    if parameters["more"]:
+        session.reveal(x, name="table")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    made = Place(tmp_path_factory.mktemp("members"))
+    yield made
+    made.end()
+
+
+def program_job(place, file, *, more, every=0):
+    (place.folder / "train.py").write_text(PROGRAM)
+    digest = hashlib.sha256(PROGRAM.encode()).hexdigest()
+    settings = f'{{ flag = "{place.folder / file}.flag", more = {str(more).lower()} }}'
+    model = f'program = "train.py"\nsha256 = "{digest}"\nparameters = {settings}'
+    reveals = '[[reveals]]\nwhat = "loss"\nto = ["north", "south"]\n'
+    return place.job(file, model=model, reveals=reveals, every=every)
+
+
+def plain_model():
+    """What the job trains, in plain PyTorch."""
+    rows = rows_of("north") + rows_of("south")
+    numbers = torch.tensor([[float(age) / 50, float(dose)] for age, dose, *_ in rows], dtype=torch.float64)
+    kinds = torch.tensor([[float(kind == each) for each in "abc"] for _, _, kind, _ in rows])
+    x = torch.cat([numbers[:, :1], torch.log1p(numbers[:, 1:]), kinds], dim=1).float()
+    y = torch.tensor([[float(sick)] for *_, sick in rows])
+    model = mpc.estimators.LogisticRegression(epochs=3, batch=20, lr=0.1, seed=1).fit(x, y)
+    return model, x, y
+
+
+def test_init_then_run(tmp_path, monkeypatch):
+    """The first two commands of a newcomer."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == 0
+    job = tmp_path / "job.toml"
+    job.write_text(job.read_text().replace("epochs = 10", "epochs = 1"))
+    done = Process(["run", "--job", "job.toml"], tmp_path).wait()
+    assert done.code == 0, done
+    folders = {path.parent.name: path.parent for path in tmp_path.rglob("reveals.jsonl")}
+    assert set(folders) == {"hospital_a", "hospital_b", "dealer"}
+    results = [json.loads((folders[name] / "results.json").read_text()) for name in ("hospital_a", "hospital_b")]
+    assert results[0] == results[1]
+    assert results[0]["score"] > 0.8
+    assert not (folders["dealer"] / "results.json").exists()
+
+
+def test_three_institutions_one_behind_a_relay(place):
+    """North and south can only connect outwards; one logs JSON. The model is plain PyTorch's, and nothing leaks."""
+    relay = free_port()
+    running = place.start("relay", "--listen", f"127.0.0.1:{relay}")
+    wait_for(lambda: reached(relay))
+    job = place.job(relay=f'[relay]\naddress = "127.0.0.1:{relay}"', hidden=("north", "south"))
+    started = {
+        name: place.start(*place.arguments(name, job), *(["--log-json"] if name == "south" else [])) for name in NAMES
+    }
+    ended = {name: process.wait() for name, process in started.items()}
+    running.signal(signal.SIGTERM)
+    assert running.wait().code == 0, running
+    for process in ended.values():
+        assert process.code == 0, ended
+        assert values_in(process.out + process.err) == []
+    assert values_in(running.err) == []
+    assert re.search(r"\d\d:\d\d:\d\d INFO north: connected with south", ended["north"].err), ended["north"]
+    events = [json.loads(line) for line in ended["south"].err.splitlines()]
+    assert {"start", "pinned", "input", "reveal done", "closed", "end"} <= {each["event"] for each in events}
+    assert {each["party"] for each in events} == {"south"}
+
+    state = place.folder / "state"
+    plain, x, y = plain_model()
+    weights = load_file(state / "north" / "model.safetensors")
+    for name, value in plain.module_.state_dict().items():
+        torch.testing.assert_close(weights[name], value, atol=2e-4, rtol=0)
+    north, south = (json.loads((state / name / "results.json").read_text()) for name in NAMES[:2])
+    assert north["inputs"] == ["age", "dose", "kind=a", "kind=b", "kind=c"]
+    assert abs(north["score"] - plain.score(x, y)) < 1e-4
+    assert [each["epoch"] for each in north["losses"]] == [1, 2, 3]
+    for each, value in zip(north["losses"], plain.losses_, strict=True):
+        assert abs(each["loss"] - float(value)) < 1e-3
+    assert "score" not in south
+    assert "losses" not in south
+    assert not (state / "dealer" / "results.json").exists()
+    for name in NAMES:
+        text = (state / name / "reveals.jsonl").read_text()
+        assert verify_log(state / name / "reveals.jsonl") > 0
+        assert values_in(text) == []
+
+
+def test_a_refused_reveal_ends_with_5_everywhere(place):
+    job = program_job(place, "more.toml", more=True)
+    (place.folder / "more.toml.flag").touch()
+    ended = place.run_all(dict.fromkeys(NAMES, job))
+    assert ended["north"].out == "0 knows the loss: True\n", ended
+    assert ended["south"].out == "1 knows the loss: False\n"
+    for process in ended.values():
+        assert process.code == 5, ended
+        assert "'table'" in process.err
+        assert "what to do: " in process.err
+        assert "Traceback" not in process.err
+        assert values_in(process.err) == []
+
+
+def test_another_job_on_one_member_ends_with_3_everywhere(place):
+    jobs = {name: place.job() for name in NAMES}
+    jobs["south"] = place.job("other.toml", model='estimator = "LogisticRegression"\nparameters = { epochs = 4 }')
+    ended = place.run_all(jobs)
+    for name, process in ended.items():
+        assert process.code == 3, (name, ended)
+        assert "sha256sum" in process.err
+
+
+def test_ended_by_a_signal_then_resumed(place):
+    """The others hear of it and name it; then all go on after the checkpoint, to the end."""
+    job = program_job(place, "resumed.toml", more=False, every=3)
+    started = {name: place.start(*place.arguments(name, job)) for name in NAMES}
+    kept = place.folder / "state" / "south" / "checkpoints"
+    wait_for(lambda: any("step-000000006" in path.name and path.suffix == ".checkpoint" for path in kept.glob("*")))
+    started["south"].signal(signal.SIGTERM)
+    ended = {name: process.wait() for name, process in started.items()}
+    assert ended["south"].code == 130, ended
+    for name in ("north", "dealer"):
+        assert ended[name].code == 4, ended
+        assert "south failed with KeyboardInterrupt" in ended[name].err
+    (place.folder / "resumed.toml.flag").touch()
+    ended = place.run_all(dict.fromkeys(NAMES, job), "--resume")
+    for name, process in ended.items():
+        assert process.code == 0, (name, ended)
+        assert "going on after step 6 of 8" in process.err
+    assert ended["north"].out == "0 knows the loss: True\n"
+
+
+def test_check(place):
+    """All three at once; the dealer has another job, whose other half is fine."""
+    jobs = {name: place.job() for name in NAMES}
+    jobs["dealer"] = place.job("other.toml", model='estimator = "LinearRegression"')
+    started = {
+        name: place.start("check", *place.arguments(name, jobs[name])[1:], "--within", "60") for name in NAMES
+    }
+    ended = {name: process.wait() for name, process in started.items()}
+    for name, process in ended.items():
+        assert process.code == 3, ended
+        for peer in set(NAMES) - {name}:
+            line = rf"OK       {peer} \(.*\): reached, tls 1\.3; round trip \d+\.\d+ ms, [\d.]+ MB/s there"
+            assert re.search(line, process.out), process
+            assert (f"FAILED   {peer} has the job " in process.out) is ("dealer" in (name, peer))
+    assert values_in(ended["north"].out) == []
+
+
+def reached(port):
+    with socket.socket() as plain:
+        return plain.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(ready, seconds=60):
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, "too late"
+        time.sleep(0.05)
