@@ -15,11 +15,13 @@ from parties.mesh import Acquaintance, Place, other_job, other_version
 if TYPE_CHECKING:
     from parties.reach import Doors
 
-__all__ = ["Doorman", "Session"]
+__all__ = ["TELL", "Doorman", "Session"]
 
 _STRANGERS = 32
 _LISTEN = 0.1
 _PARTING = 1.0
+TELL = 2.0
+"""Seconds in which further ranks may hear that two do not belong together."""
 
 
 class Session(Protocol):
@@ -74,7 +76,9 @@ class Doorman:
         self._guests = {peer: _Guest(peer) for peer, route in routes if route is not None and not route.dials}
         self._changed = threading.Condition()
         self._refused = ""
-        self._error: JointfitError | None = None  # two ranks that do not belong together
+        self._error: DisagreementError | None = None  # two ranks that do not belong together
+        self._told: set[int] = set()  # those that heard of it, and until when others may come to hear of it
+        self._end = float("inf")
         self._stopped = False
         self._begun = False
         self._session: Session | None = None
@@ -97,8 +101,8 @@ class Doorman:
         """
         with self._changed:
             while missing := [guest.peer for guest in self._guests.values() if not guest.there()]:
-                left = end - time.monotonic()
-                if self._error is not None:
+                left = min(end, self._end) - time.monotonic()
+                if self._error is not None and (left <= 0 or self._told.issuperset(missing)):
                     raise self._error
                 if left <= 0:
                     refused = f"; last connection refused: {self._refused}" if self._refused else ""
@@ -166,7 +170,7 @@ class Doorman:
             greeting = Greeting.read(connection)
         except OtherVersionError as error:
             if proved is not None:
-                self._fail(other_version(place.rank, proved, error.version))
+                self._fail(proved, other_version(place.rank, proved, error.version))
             return self._refuse(connection, Verdict.OTHER_VERSION, str(error))
         with self._changed:
             verdict, complaint = self._judge(greeting, proved)
@@ -174,7 +178,8 @@ class Doorman:
                 self._prepare(greeting)
         if verdict != Verdict.WELCOME:
             if verdict == Verdict.OTHER_JOB:
-                self._fail(other_job(place, greeting.rank if proved is None else proved, greeting.context))
+                peer = greeting.rank if proved is None else proved
+                self._fail(peer, other_job(place, peer, greeting.context))
             return self._refuse(connection, verdict, complaint)
         guest = self._guests[greeting.rank]
         received: int | None = 0
@@ -248,7 +253,9 @@ class Doorman:
                 pass
         return complaint
 
-    def _fail(self, error: DisagreementError) -> None:
+    def _fail(self, peer: int, error: DisagreementError) -> None:
         with self._changed:
-            self._error = error
+            if self._error is None:
+                self._error, self._end = error, time.monotonic() + TELL
+            self._told.add(peer)
             self._changed.notify_all()

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING
 
 from parties.channel import DEADLINE, Channel
-from parties.doorman import Doorman
-from parties.errors import ConfigurationError, PeerLost
+from parties.doorman import TELL, Doorman
+from parties.errors import ConfigurationError, DeadlineError, DisagreementError, PeerLost
 from parties.frames import HEADER_SIZE, Failure
 from parties.mesh import Acquaintance, Place, Secure, dial_lines
 from parties.pair import Pair
@@ -156,11 +156,7 @@ class TcpChannel(Channel):
         made: dict[int, tuple[Lines, Acquaintance]] = {}
         try:
             self._doorman.start()
-            for peer, route in enumerate(self._place.routes):
-                if route is not None and route.dials:
-                    known = Acquaintance()
-                    made[peer] = dial_lines(self._place, peer, known, 0, end, patient=False)[0], known
-                    self._say(peer)
+            self._dial_all(made, end)
             came = self._doorman.wait(end, within)
             for peer in came:
                 self._say(peer)
@@ -176,6 +172,23 @@ class TcpChannel(Channel):
     def _say(self, peer: int) -> None:
         security = "tls 1.3" if self.encrypted else "not encrypted"
         _log.info("connected with rank %d (%s)", peer, security, extra={"event": "connected", "peer": peer})
+
+    def _dial_all(self, made: dict[int, tuple[Lines, Acquaintance]], end: float) -> None:
+        """Dial those whom this rank dials. If one has another job, the others are to hear of it too."""
+        different: DisagreementError | None = None
+        for peer in (peer for peer, route in enumerate(self._place.routes) if route is not None and route.dials):
+            known = Acquaintance()
+            try:
+                made[peer] = dial_lines(self._place, peer, known, 0, end, patient=False)[0], known
+                self._say(peer)
+            except DisagreementError as error:
+                different = different or error
+                end = min(end, time.monotonic() + TELL)
+            except DeadlineError:
+                if different is None:
+                    raise
+        if different is not None:
+            raise different
 
     def _shut(self) -> None:
         self._place.over.set()
