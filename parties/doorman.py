@@ -20,7 +20,7 @@ __all__ = ["TELL", "Doorman", "Session"]
 _STRANGERS = 32
 _LISTEN = 0.1
 _PARTING = 1.0
-TELL = 2.0
+TELL = 10.0
 """Seconds in which further ranks may hear that two do not belong together."""
 
 
@@ -111,8 +111,18 @@ class Doorman:
                         rank=missing[0],
                     )
                 self._changed.wait(left)
+            if self._error is not None:
+                raise self._error
             self._begun = True
             return {guest.peer: (guest.take(), guest.known) for guest in self._guests.values()}
+
+    def differ(self, peer: int, error: DisagreementError) -> None:
+        """A peer has another job: let those that still come hear of it, and have `wait` raise the error."""
+        with self._changed:
+            if self._error is None:
+                self._error, self._end = error, time.monotonic() + TELL
+            self._told.add(peer)
+            self._changed.notify_all()
 
     def serve(self, session: Session) -> None:
         """Tell ``session`` of those who come back."""
@@ -170,7 +180,7 @@ class Doorman:
             greeting = Greeting.read(connection)
         except OtherVersionError as error:
             if proved is not None:
-                self._fail(proved, other_version(place.rank, proved, error.version))
+                self.differ(proved, other_version(place.rank, proved, error.version))
             return self._refuse(connection, Verdict.OTHER_VERSION, str(error))
         with self._changed:
             verdict, complaint = self._judge(greeting, proved)
@@ -179,7 +189,7 @@ class Doorman:
         if verdict != Verdict.WELCOME:
             if verdict == Verdict.OTHER_JOB:
                 peer = greeting.rank if proved is None else proved
-                self._fail(peer, other_job(place, peer, greeting.context))
+                self.differ(peer, other_job(place, peer, greeting.context))
             return self._refuse(connection, verdict, complaint)
         guest = self._guests[greeting.rank]
         received: int | None = 0
@@ -252,10 +262,3 @@ class Doorman:
             while connection.recv(4096):
                 pass
         return complaint
-
-    def _fail(self, peer: int, error: DisagreementError) -> None:
-        with self._changed:
-            if self._error is None:
-                self._error, self._end = error, time.monotonic() + TELL
-            self._told.add(peer)
-            self._changed.notify_all()

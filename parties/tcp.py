@@ -174,21 +174,20 @@ class TcpChannel(Channel):
         _log.info("connected with rank %d (%s)", peer, security, extra={"event": "connected", "peer": peer})
 
     def _dial_all(self, made: dict[int, tuple[Lines, Acquaintance]], end: float) -> None:
-        """Dial those whom this rank dials. If one has another job, the others are to hear of it too."""
-        different: DisagreementError | None = None
+        """Dial those whom this rank dials. If one has another job, the others hear of it before the doorman raises."""
+        different = False
         for peer in (peer for peer, route in enumerate(self._place.routes) if route is not None and route.dials):
             known = Acquaintance()
             try:
                 made[peer] = dial_lines(self._place, peer, known, 0, end, patient=False)[0], known
                 self._say(peer)
             except DisagreementError as error:
-                different = different or error
+                self._doorman.differ(peer, error)
                 end = min(end, time.monotonic() + TELL)
+                different = True
             except DeadlineError:
-                if different is None:
+                if not different:
                     raise
-        if different is not None:
-            raise different
 
     def _shut(self) -> None:
         self._place.over.set()

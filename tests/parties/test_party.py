@@ -283,7 +283,8 @@ def test_the_first_error_is_raised_with_its_rank():
         simulate(3, program)
     assert time.monotonic() - start < 5
     assert caught.value.__notes__ == ["raised on rank 1 of 3"]
-    assert set(seen.values()) == {(1, "KeyError", "rank 1 failed with KeyError")}
+    said = "rank 1 failed with KeyError while waiting for 'wait' (round 1)"
+    assert set(seen.values()) == {(1, "KeyError", said)}
 
 
 def test_a_context_manager_ends_the_session():
