@@ -155,7 +155,7 @@ def test_the_job_says_what_a_session_is(tmp_path, monkeypatch):
     everybody = members(tmp_path, ROWS, {name: "" for name in MEMBERS if name != "dealer"}, "[protocol]\nbits = 16\n")
     for name, value in everybody[0].variables().items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigurationError, match="bits=18.*the job says 16"):
+    with pytest.raises(ConfigurationError, match=r"bits=18.*the job says 16"):
         mpc.session(bits=18)
     with pytest.raises(ConfigurationError, match="the job says 'chance'"):
         mpc.session(rounding="faithful")

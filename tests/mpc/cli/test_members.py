@@ -158,6 +158,7 @@ def test_ended_by_a_signal_then_resumed(place):
     started["south"].signal(signal.SIGTERM)
     ended = {name: process.wait() for name, process in started.items()}
     assert ended["south"].code == 130, str(ended)
+    assert re.search(r"checkpoint after 4 steps \(step \d+\): all have it", ended["north"].err)
     for name in ("north", "dealer"):
         assert ended[name].code == 4, str(ended)
         assert "south failed with KeyboardInterrupt" in ended[name].err
