@@ -188,6 +188,7 @@ class Loop:
         session.loops[self._place - 1] = save
         if self._files is not None and draft is not None:
             self._files.publish(draft)
+        _LOG.info("%s: all have it", label, extra={"event": "checkpoint", "steps": done})
 
     def resume(self) -> int:
         """Put back the newest checkpoint that all have; returns the steps done, 0 if nobody has any.

@@ -5,13 +5,14 @@ Nothing here loads torch before a command needs it: `jointfit --help`, `keygen` 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 
 from mpc.cli import check, deal, describe, init, keygen, party, records, relay, run
 from mpc.cli.ending import end
 from mpc.cli.options import Commands
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 _ORDER = (
     ("make ready", (keygen, init, describe, check)),
@@ -21,16 +22,22 @@ _ORDER = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code, see `mpc.cli.ending`."""
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the command line; ``act`` of what it returns is the function to call with it."""
     commands = Commands()
     for group, modules in _ORDER:
         commands.group(group)
         for module in modules:
             module.add(commands)
-    options = commands.parser.parse_args(arguments)
+    return commands.parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code, see `mpc.cli.ending`."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
     if options.act is None:
-        commands.parser.print_help()
+        parser.print_help()
         return 2
     try:
         return int(options.act(options))

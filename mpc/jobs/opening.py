@@ -12,6 +12,7 @@ from mpc.jobs.identities import credentials, handed_over
 from mpc.jobs.listening import doors
 from mpc.jobs.membership import Membership, is_rehearsal
 from mpc.jobs.state import REVEALS
+from mpc.memory import keep_freed_memory
 from parties import ConfigurationError, Party
 from parties.job import Job
 from parties.sealing import Sealer
@@ -52,6 +53,7 @@ def open_session(device: Any, *, protocol: str, bits: int, rounding: str) -> Ses
     os.environ[_JOINED] = "1"
     passphrase = handed_over()
     kept = checkpoints(member, passphrase)
+    keep_freed_memory()
     party = connect(member, passphrase)
     opened = session(
         said.name,

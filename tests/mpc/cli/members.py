@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from mpc.cli import main
@@ -93,12 +94,17 @@ class Place:
         self.folder = folder
         self.ports = {name: free_port() for name in NAMES}
         self.started: list[Process] = []
+        self.secret = folder / "secret"
+        self.secret.write_text("correct horse\n")
         (folder / "data").mkdir()
         for name in NAMES:
-            assert main(["keygen", name, "--out", str(folder)]) == 0
+            locked = ["--passphrase-file", str(self.secret)] if name == "dealer" else []
+            assert main(["keygen", name, "--out", str(folder), *locked]) == 0
             if name != "dealer":
                 lines = [",".join(row) for row in [COLUMNS, *rows_of(name)]]
                 (folder / "data" / f"{name}.csv").write_text("\n".join(lines) + "\n")
+        frame = pd.read_csv(folder / "data" / "south.csv")
+        frame.to_parquet(folder / "data" / "south.parquet")
 
     def start(self, *arguments: str) -> Process:
         """Run a command here; it is killed with `end` at the latest."""
@@ -128,7 +134,8 @@ class Place:
 
     def arguments(self, name: str, job: Path, command: str = "") -> list[str]:
         """``jointfit party …`` of a member."""
-        data = [] if name == "dealer" else ["--data", str(self.folder / "data" / f"{name}.csv")]
+        table = {"north": "north.csv", "south": "south.parquet"}.get(name)
+        data = ["--data", str(self.folder / "data" / table)] if table else ["--passphrase-file", str(self.secret)]
         kind = command or ("dealer" if name == "dealer" else "party")
         key = ["--key", str(self.folder / f"{name}.key"), "--state", str(self.folder / "state" / name)]
         return [kind, "--job", str(job), "--as", name, *data, *key]

@@ -10,8 +10,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import parties
 from mpc.cli import main
+from mpc.cli.ending import code_of, end
 from mpc.jobs.state import taken
+from parties.errors import LimitError
 from parties.identity import certify, fingerprint, read_certificate
 from tests.mpc.cli.members import Place
 
@@ -226,6 +229,81 @@ def test_check_alone(place, said, tmp_path):
     assert "mode 0644" in text
     assert "FAILED   " + str(table) in text
     assert text.count("what to do: ") == text.count("FAILED") == 3
+
+
+def test_check_of_nobody_else(place, said):
+    """Each that is missing is named with its address and role."""
+    arguments = ["check", *place.arguments("north", place.job())[1:], "--within", "0.3"]
+    code, text = said(*arguments)
+    assert code == 4
+    for name, roles in [("south", "owner, computing, receiver"), ("dealer", "dealer")]:
+        line = f"FAILED   {name} ({roles}; 127.0.0.1:{place.ports[name]}): it did not connect within 0.3 s"
+        assert line in text
+    assert said(*arguments[:-1], "-1")[0] == 2
+
+
+def test_a_certificate_that_expires_soon_is_warned_of(place, said, tmp_path):
+    assert said("keygen", "north", "--out", tmp_path, "--days", "20")[0] == 0
+    job = place.job("soon.toml")
+    valid = fingerprint(read_certificate(place.folder / "north.crt"))
+    job.write_text(job.read_text().replace(valid, fingerprint(read_certificate(tmp_path / "north.crt"))))
+    arguments = place.arguments("north", job)
+    arguments[arguments.index("--key") + 1] = str(tmp_path / "north.key")
+    code, text = said("check", *arguments[1:], "--alone")
+    assert code == 0
+    assert "WARNING  the certificate of north expires on" in text
+    with taken(place.folder / "state" / "north"):  # so that it ends before it dials
+        code, text = said(*arguments)
+    assert "WARNING north: the certificate of north expires on" in text
+
+
+def test_errors_in_the_log_and_with_a_traceback(place, said):
+    arguments = place.arguments("north", place.job())
+    (place.folder / "state" / "north").mkdir(parents=True, exist_ok=True)
+    with taken(place.folder / "state" / "north"):
+        code, text = said(*arguments, "--log-json")
+        last = json.loads(text.splitlines()[-1])
+        assert (last["event"], last["level"], last["code"]) == ("failed", "error", 2)
+        assert last["kind"] == "ConfigurationError"
+        assert "trace" not in last
+        code, text = said(*arguments, "--log-json", "--log-level", "debug")
+        assert "in taken" in json.loads(text.splitlines()[-1])["trace"]
+        code, text = said(*arguments, "--log-level", "debug")
+        assert code == 2
+        assert "Traceback" in text
+        code, text = said(*arguments, "--quiet")
+        assert text.startswith("jointfit: state folder")
+
+
+def test_exit_codes():
+    expected = [
+        (parties.ConfigurationError("x"), 2),
+        (parties.DisagreementError("x"), 3),
+        (parties.PeerLost(1, "x"), 4),
+        (parties.DeadlineError("x"), 4),
+        (parties.WireError("x"), 4),
+        (parties.PeerFailed(1, "ValueError"), 4),
+        (parties.PeerFailed(1, "LimitError"), 7),
+        (parties.PeerFailed(1, "RevealRefused"), 5),
+        (parties.RevealRefused("x"), 5),
+        (parties.IdentityError("x"), 6),
+        (LimitError("x"), 7),
+        (KeyboardInterrupt(), 130),
+        (SystemExit(9), 9),
+        (SystemExit(), 0),
+        (ZeroDivisionError("x"), 1),
+    ]
+    assert [(error, code_of(error)) for error, _ in expected] == expected
+
+
+def test_an_error_of_a_program_shows_no_values(capsys):
+    with pytest.raises(ValueError, match="63") as raised:
+        float("secret 63.5")
+    assert end(raised.value) == 1
+    text = capsys.readouterr().err
+    assert "test_commands.py:" in text
+    assert "ValueError" in text
+    assert "63.5" not in text
 
 
 def test_log_verify_and_show(tmp_path, said):

@@ -30,12 +30,12 @@ with mpc.session() as session:
     x, y = share_tables(session)
     model = session.share_module(torch.nn.Linear(5, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for step in session.steps(8, model, optimizer):
+    for step in session.steps(5, model, optimizer):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step == 6 and not os.path.exists(parameters["flag"]):
+        if step == 4 and session.rank == 1 and not os.path.exists(parameters["flag"]):
             time.sleep(60)
     value = session.reveal(loss, to=0, name="loss")
     print(f"{session.rank} knows the loss: {value is not None}", flush=True)
@@ -100,7 +100,7 @@ def test_three_institutions_one_behind_a_relay(place):
     running.signal(signal.SIGTERM)
     assert running.wait().code == 0, running
     for process in ended.values():
-        assert process.code == 0, ended
+        assert process.code == 0, str(ended)
         assert values_in(process.out + process.err) == []
     assert values_in(running.err) == []
     assert re.search(r"\d\d:\d\d:\d\d INFO north: connected with south", ended["north"].err), ended["north"]
@@ -132,10 +132,8 @@ def test_a_refused_reveal_ends_with_5_everywhere(place):
     job = program_job(place, "more.toml", more=True)
     (place.folder / "more.toml.flag").touch()
     ended = place.run_all(dict.fromkeys(NAMES, job))
-    assert ended["north"].out == "0 knows the loss: True\n", ended
-    assert ended["south"].out == "1 knows the loss: False\n"
     for process in ended.values():
-        assert process.code == 5, ended
+        assert process.code == 5, str(ended)
         assert "'table'" in process.err
         assert "what to do: " in process.err
         assert "Traceback" not in process.err
@@ -146,28 +144,29 @@ def test_another_job_on_one_member_ends_with_3_everywhere(place):
     jobs = {name: place.job() for name in NAMES}
     jobs["south"] = place.job("other.toml", model='estimator = "LogisticRegression"\nparameters = { epochs = 4 }')
     ended = place.run_all(jobs)
-    for name, process in ended.items():
-        assert process.code == 3, (name, ended)
+    for process in ended.values():
+        assert process.code == 3, str(ended)
         assert "sha256sum" in process.err
 
 
 def test_ended_by_a_signal_then_resumed(place):
     """The others hear of it and name it; then all go on after the checkpoint, to the end."""
-    job = program_job(place, "resumed.toml", more=False, every=3)
+    job = program_job(place, "resumed.toml", more=False, every=2)
     started = {name: place.start(*place.arguments(name, job)) for name in NAMES}
     kept = place.folder / "state" / "south" / "checkpoints"
-    wait_for(lambda: any("step-000000006" in path.name and path.suffix == ".checkpoint" for path in kept.glob("*")))
+    wait_for(lambda: any("step-000000004" in path.name and path.suffix == ".checkpoint" for path in kept.glob("*")))
     started["south"].signal(signal.SIGTERM)
     ended = {name: process.wait() for name, process in started.items()}
-    assert ended["south"].code == 130, ended
+    assert ended["south"].code == 130, str(ended)
+    assert re.search(r"checkpoint after 4 steps \(step \d+\): all have it", ended["north"].err)
     for name in ("north", "dealer"):
-        assert ended[name].code == 4, ended
+        assert ended[name].code == 4, str(ended)
         assert "south failed with KeyboardInterrupt" in ended[name].err
     (place.folder / "resumed.toml.flag").touch()
     ended = place.run_all(dict.fromkeys(NAMES, job), "--resume")
-    for name, process in ended.items():
-        assert process.code == 0, (name, ended)
-        assert "going on after step 6 of 8" in process.err
+    for process in ended.values():
+        assert process.code == 0, str(ended)
+        assert "going on after step 4 of 5" in process.err
     assert ended["north"].out == "0 knows the loss: True\n"
 
 
@@ -180,7 +179,7 @@ def test_check(place):
     }
     ended = {name: process.wait() for name, process in started.items()}
     for name, process in ended.items():
-        assert process.code == 3, ended
+        assert process.code == 3, str(ended)
         for peer in set(NAMES) - {name}:
             line = rf"OK       {peer} \(.*\): reached, tls 1\.3; round trip \d+\.\d+ ms, [\d.]+ MB/s there"
             assert re.search(line, process.out), process

@@ -1,7 +1,10 @@
 """`jointfit run` and `jointfit deal` of any program, without starting ranks; the parser."""
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ import mpc
 import parties.launch
 from mpc import cli
 
+ROOT = Path(__file__).resolve().parents[3]
 READY = {"keygen", "fingerprint", "init", "describe", "schema", "check"}
 COMMANDS = READY | {"party", "dealer", "relay", "run", "deal", "log"}
 
@@ -39,6 +43,21 @@ def test_every_command_has_examples_and_exit_codes(capsys):
         cli.main(["--help"])
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
     assert listed >= COMMANDS
+
+
+def test_services_give_options_that_exist():
+    """What the systemd units and the compose file run."""
+    units = [path.read_text("utf-8") for path in (ROOT / "launch_scripts" / "systemd").glob("*.service")]
+    texts = [re.search(r"^ExecStart=\S+/jointfit ((?:.*\\\n)*.*)$", text, re.MULTILINE)[1] for text in units]
+    lists = [shlex.split(text.replace("\\\n", " ").replace("$JOINTFIT_OPTIONS", "--resume")) for text in texts]
+    compose = (ROOT / "launch_scripts" / "compose" / "compose.yaml").read_text("utf-8")
+    found = re.findall(r"^    command:\n((?:      - .*\n)+)", compose, re.MULTILINE)
+    lists += [[line.removeprefix("      - ") for line in block.splitlines()] for block in found]
+    assert len(lists) == 6
+    for arguments in lists:
+        options = cli.make_parser().parse_args(arguments)
+        assert options.act.__name__ == arguments[0]
+        assert options.log_json
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
