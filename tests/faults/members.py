@@ -67,10 +67,14 @@ class Identities:
 
 @dataclass
 class Limits:
-    """Of the jobs under test, in seconds: small ones, so that tests do not wait."""
+    """Of the jobs under test, in seconds: small ones, so that tests do not wait.
 
-    connect: float = 8.0
-    deadline: float = 4.0
+    A peer that is silent is noticed after five seconds and lost after the breaks; the deadline is longer, so that it is
+    named, and not somebody who waits for it.
+    """
+
+    connect: float = 6.0
+    deadline: float = 10.0
     breaks: float = 2.0
     every: int = 2
 

@@ -35,7 +35,7 @@ def _full() -> Iterator[None]:
 
 
 def _lies(kind: str) -> Callable[[], Any]:
-    """It lies with its first frames, when the ranks agree on a session."""
+    """It lies, when TEST_FAULT says; see `Liar`."""
 
     @contextlib.contextmanager
     def patch() -> Iterator[None]:

@@ -48,7 +48,7 @@ with mpc.session() as session:
         if not BARRIERS:
             tell(f"step {step}")
         if BARRIERS and step == STEPS // 2 and at("training"):
-            (x * x).sum().backward() if x.requires_grad else session.protocol.reveal((x * x).sum().protocol_share, [0])
+            session.settle([x * x])
         rows = torch.arange(step * 8 % 24, step * 8 % 24 + 8)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
         optimizer.zero_grad()
