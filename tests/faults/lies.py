@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ _SESSION = slice(24, 40)
 
 
 class Liar:
-    """Stands in for the channel of a member: the next frame to each peer is false, the others are true.
+    """Stands in for the channel of a member: once it is ``armed`` the next frame to each peer is false, all others
+    are true.
 
     Kinds: "duplicate" sends it twice; "replay" sends an earlier one before it; "truncate" leaves out the last bytes;
     "corrupt" flips a bit of its header; "reflect" sends back what the peer sent; "foreign" sends it with the id of
@@ -24,6 +26,7 @@ class Liar:
     """
 
     def __init__(self, channel: Channel, kind: str) -> None:
+        self.armed = os.environ.get("TEST_FAULT", "").startswith("handshake:")
         self._channel = channel
         self._kind = kind
         self._lied: set[int] = set()
@@ -37,7 +40,7 @@ class Liar:
         """Send a frame, or what is to pass for it."""
         send = self._channel.send
         ready = to in self._sent if self._kind == "replay" else to in self._heard if self._kind == "reflect" else True
-        if to in self._lied or not ready:
+        if not self.armed or to in self._lied or not ready:
             self._sent.setdefault(to, (header, payload.tobytes()))
             send(to, header, payload)
             return
@@ -76,5 +79,5 @@ def begin(session: mpc.Session, kind: str) -> None:
     if kind == "disk":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    elif kind != "deviate":
-        session.party.channel = Liar(session.party.channel, kind)
+    elif isinstance(session.party.channel, Liar):
+        session.party.channel.armed = True

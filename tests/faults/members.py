@@ -20,9 +20,11 @@ from tests.faults.zygote import Child, Zygote
 
 PROGRAM = Path(__file__).with_name("program.py")
 NAMES = ("hospital_a", "hospital_b", "dealer")
+CLIENT = "clinic"
 _ROLES = {
     "hospital_a": ["owner", "computing", "receiver"],
     "hospital_b": ["owner", "computing", "receiver"],
+    CLIENT: ["owner"],
     "dealer": ["dealer"],
 }
 _numbers = itertools.count(1)
@@ -49,7 +51,7 @@ class Identities:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (*NAMES, "impostor"):
+        for name in (*NAMES, CLIENT, "impostor"):
             with contextlib.redirect_stdout(io.StringIO()):
                 assert mpc.cli.main(["keygen", name, "--out", str(self.folder)]) == 0
 
@@ -67,30 +69,35 @@ class Identities:
 
 @dataclass
 class Limits:
-    """Of the jobs under test, in seconds: small ones, so that tests do not wait."""
+    """Of the jobs under test, in seconds: small ones, so that tests do not wait.
 
-    connect: float = 8.0
-    deadline: float = 4.0
+    A peer that is silent is noticed after five seconds and lost after the breaks; the deadline is longer, so that it is
+    named, and not somebody who waits for it.
+    """
+
+    connect: float = 6.0
+    deadline: float = 10.0
     breaks: float = 2.0
     every: int = 2
 
 
 @dataclass
 class Case:
-    """One run of a job: its files, its network, its processes."""
+    """A job: its files, its network, its processes."""
 
     folder: Path
     zygote: Zygote
     identities: Identities
     limits: Limits = field(default_factory=Limits)
+    names: tuple[str, ...] = NAMES
     children: dict[str, Child] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
         number = next(_numbers)
         base = f"127.{1 + os.getpid() % 250}.{number // 60 % 250}"
-        self.homes = {name: (f"{base}.{number % 60 * 4 + at + 1}", _PORT) for at, name in enumerate(NAMES)}
-        self.wire = Wire({name: self.identities.der(name) for name in (*NAMES, "impostor")})
+        self.homes = {name: (f"{base}.{number % 60 * 4 + at + 1}", _PORT) for at, name in enumerate(self.names)}
+        self.wire = Wire({name: self.identities.der(name) for name in (*self.names, "impostor")})
         fronts = {name: self.wire.front(name, home) for name, home in self.homes.items()}
         (self.folder / "train.py").write_bytes(PROGRAM.read_bytes())
         self.job = self.folder / "job.toml"
@@ -180,7 +187,7 @@ class Case:
             "[limits]", "seconds = 60", f"connect = {limits.connect}", f"deadline = {limits.deadline}",
             f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every}",
         ]  # fmt: skip
-        for name in NAMES:
+        for name in self.names:
             host, port = fronts[name]
             lines += ["[[parties]]", f'name = "{name}"', f"roles = {json.dumps(_ROLES[name])}",
                       f'address = "{host}:{port}"', f'fingerprint = "{self.identities.fingerprint(name)}"']  # fmt: skip

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from parties import prg
 from tests.faults.lies import Liar
 
 
@@ -34,8 +38,22 @@ def _full() -> Iterator[None]:
     yield
 
 
+@contextlib.contextmanager
+def _recorded() -> Iterator[None]:
+    """It notes a hash of the seed of each of its generators in the file TEST_SEEDS."""
+    true = prg.Generator.__init__
+
+    def noted(self: prg.Generator, seed: bytes) -> None:
+        with Path(os.environ["TEST_SEEDS"]).open("a") as file:
+            file.write(hashlib.sha256(seed).hexdigest() + "\n")
+        true(self, seed)
+
+    with mock.patch.object(prg.Generator, "__init__", noted):
+        yield
+
+
 def _lies(kind: str) -> Callable[[], Any]:
-    """It lies with its first frames, when the ranks agree on a session."""
+    """It lies, when TEST_FAULT says; see `Liar`."""
 
     @contextlib.contextmanager
     def patch() -> Iterator[None]:
@@ -53,5 +71,6 @@ PATCHES: dict[str, Callable[[], Any]] = {
     "careless": _careless,
     "old": _old,
     "full": _full,
+    "recorded": _recorded,
     **{f"lie {kind}": _lies(kind) for kind in LIES},
 }

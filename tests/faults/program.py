@@ -8,9 +8,9 @@ import json
 import os
 
 import torch
-from mpc.jobs.membership import Membership
 
 import mpc
+from mpc.jobs.membership import Membership
 from tests.faults import lies
 from tests.faults.zygote import point, tell
 
@@ -36,7 +36,9 @@ labels = (features @ torch.tensor([[1.0], [-2.0], [0.5]]) > 0).float()
 torch.manual_seed(7)
 
 with mpc.session() as session:
-    mine = {0: (features[:12], labels[:12]), 1: (features[12:], labels[12:])}.get(session.rank, (None, None))
+    owners = [0, 1, *session.party.clients]
+    parts = dict(zip(owners, zip(features.chunk(len(owners)), labels.chunk(len(owners)), strict=True), strict=True))
+    mine = parts.get(session.rank, (None, None))
     other = at("input")
     if other:
         session.share(None, owner=0)
@@ -48,7 +50,7 @@ with mpc.session() as session:
         if not BARRIERS:
             tell(f"step {step}")
         if BARRIERS and step == STEPS // 2 and at("training"):
-            (x * x).sum().backward() if x.requires_grad else session.protocol.reveal((x * x).sum().protocol_share, [0])
+            session.settle([x * x])
         rows = torch.arange(step * 8 % 24, step * 8 % 24 + 8)
         loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
         optimizer.zero_grad()

@@ -25,13 +25,20 @@ class Ends:
 
 
 @dataclass(frozen=True)
+class Either:
+    """All end well, or the survivors end as said: which of the two depends on what bytes the network hit."""
+
+    ends: Ends
+
+
+@dataclass(frozen=True)
 class Absent:
     """There is no such case, and why."""
 
     why: str
 
 
-Outcome = str | Ends | Absent
+Outcome = str | Ends | Either | Absent
 
 
 def ends(*codes: int, unnamed: str = "", opened: str = "") -> Ends:
@@ -62,6 +69,9 @@ _ONCE = Absent("it is compared once, in the handshake; TLS keeps it the same aft
 _NO_FILE = Absent("nothing is written between the handshake and the first checkpoint")
 _NO_STATE = Absent("the dealer keeps no checkpoints")
 _DONE = "the dealer has sent everything and takes no part in the opening"
+_LATER = "a member that was not connected yet learns only that another one is gone, and names that one"
+_CHAIN = "the last party waits for the dealer and the first for the last; whose time is over first is heard"
+_EITHER = Either(ends(4, 6))
 
 FAULTS: dict[str, Fault] = {
     # its process
@@ -71,18 +81,20 @@ FAULTS: dict[str, Fault] = {
     "cut": row(LOST, reveal=ends(4, opened=_DONE)),
     "cut briefly": row(RIGHT),
     "delay": row(RIGHT),
-    "duplicate on the wire": row(RIGHT),
-    "truncate on the wire": row(RIGHT),
-    "corrupt on the wire": row(RIGHT),
-    "replay on the wire": row(RIGHT),
+    "duplicate on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
+    "truncate on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
+    "corrupt on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
+    "replay on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
     "port scanned": row(RIGHT),
     # inside TLS
-    **{f"{kind} a frame": row(LIED) for kind in ("duplicate", "truncate", "corrupt", "replay", "reflect")},
+    "duplicate a frame": row(LIED, reveal=RIGHT),  # the dealer's last frame: nobody looks at what follows it
+    "truncate a frame": row(LIED, reveal=ends(4, unnamed=_CHAIN)),
+    **{f"{kind} a frame": row(LIED) for kind in ("corrupt", "replay", "reflect")},
     "foreign session": row(LIED),
     # its files
     "wrong certificate": row(ends(4, 6), _ONCE, _ONCE, _ONCE),
-    "wrong job": row(ends(3), _ONCE, _ONCE, _ONCE),
-    "wrong program": row(ends(4), ends(3), ends(3), ends(3)),
+    "wrong job": row(ends(3, 4, unnamed=_LATER), _ONCE, _ONCE, _ONCE),
+    "wrong program": row(ends(4), ends(3), ends(3), ends(3), reveal=ends(3, 5)),
     "wrong version": row(ends(3), _ONCE, _ONCE, _ONCE),
     "disk full": row(ends(4), _NO_FILE, ends(2, 4), ends(4), training=_NO_STATE),
 }

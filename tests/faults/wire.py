@@ -69,6 +69,7 @@ class Wire:
         self._selector = selectors.DefaultSelector()
         self._cut: set[str] | None = None  # whose connections are refused
         self._delay: dict[str, float] = {}
+        self._until: dict[str, float] = {}
         self._changes: dict[str, tuple[int, Change]] = {}
         self._kept: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -109,7 +110,7 @@ class Wire:
             self._cut = None
 
     def delay(self, member: str, seconds: float) -> None:
-        """Hold back what a member sends from now on."""
+        """Hold back what a member sends, for so long after its next byte."""
         with self._lock:
             self._delay[member] = seconds
 
@@ -189,7 +190,7 @@ class Wire:
         if not data:
             stream.ended = True
             self._selector.unregister(stream.source)
-            stream.queue.append((time.monotonic() + self._delay.get(link.sender(stream), 0.0), b""))
+            stream.queue.append((self._when(link.sender(stream)), b""))
             return
         self._know(stream, data)
         if link not in self._links:
@@ -202,9 +203,16 @@ class Wire:
         pieces = [data]
         if sender in self._changes and len(data) >= self._changes[sender][0]:
             pieces = self._changes.pop(sender)[1](data)
-        when = time.monotonic() + self._delay.get(sender, 0.0)
+        when = self._when(sender)
         stream.queue.extend((when, piece) for piece in pieces)
         self._write(stream)
+
+    def _when(self, sender: str) -> float:
+        """When what a member sends now is to be passed on."""
+        now = time.monotonic()
+        if sender in self._delay:
+            self._until[sender] = now + self._delay.pop(sender)
+        return max(now, self._until.get(sender, 0.0))
 
     def _know(self, stream: _Stream, data: bytes) -> None:
         """Find out who dialled, from the first bytes."""
@@ -256,8 +264,8 @@ def corrupt(data: bytes) -> list[bytes]:
 
 
 def truncate(data: bytes) -> list[bytes]:
-    """The second half is missing."""
-    return [data[: len(data) // 2]]
+    """The second half is missing, and nothing follows."""
+    return [data[: len(data) // 2], b""]
 
 
 def duplicate(data: bytes) -> list[bytes]:

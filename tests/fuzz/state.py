@@ -1,4 +1,4 @@
-"""What a party keeps beside its results: its log of reveals."""
+"""What a party keeps beside its results: its log of reveals, sealed checkpoints."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 
 from mpc.agreed import Agreed, Allowed
 from mpc.journal import Journal, _hash, verify_log
-from parties import LogError
-from tests.fuzz.files import folder
+from mpc.manifest import unpack
+from parties import ConfigurationError, LogError
+from parties.sealing import Sealer
+from tests.fuzz.files import _saved, folder
 from tests.fuzz.harness import Harness
 
 _AGREED = Agreed(bytes(32), ("a", "b", "dealer"), (Allowed("model", frozenset({0}), 2),))
@@ -56,7 +58,30 @@ def _chained(data: bytes) -> None:
     _log(b"".join(lines))
 
 
+@functools.cache
+def _sealer() -> Sealer:
+    return Sealer(b"k" * 32, "checkpoints/test/0", chunk=512)
+
+
+def _sealed(data: bytes) -> None:
+    path = folder() / "sealed"
+    path.write_bytes(data)
+    parts, manifest = unpack(bytes(_sealer().open(path)), path.name)
+    assert parts
+    assert manifest["parties"] == 1
+
+
+@functools.cache
+def _seals() -> list[bytes]:
+    path = folder() / "example.sealed"
+    path.unlink(missing_ok=True)
+    content = _saved()[0]
+    _sealer().seal(content, path)
+    return [path.read_bytes()]
+
+
 HARNESSES = (
+    Harness("sealed", _sealed, _seals, (ConfigurationError,), (b"jfseal\0\1",), share=1),
     Harness("log", _log, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
     Harness("chain", _chained, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
 )
