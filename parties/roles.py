@@ -51,7 +51,8 @@ def connect(
         environ: read instead of the process's environment.
 
     It looks at the arguments first, then at JOINTFIT_RANK, JOINTFIT_ADDRESSES, JOINTFIT_CREDENTIALS (a folder) and
-    JOINTFIT_LISTEN_FD, which `jointfit run` sets, then for an MPI launcher.
+    JOINTFIT_LISTEN_FD, which `jointfit run` sets, then for an MPI launcher. JOINTFIT_BREAKS says for how many seconds a
+    broken link of a TLS session may be gone; 0 if it is not set.
 
     Returns:
         The Party of this process; to be used as a context manager, or closed.

@@ -127,6 +127,15 @@ def test_nothing_says_who_this_is():
         ({"JOINTFIT_RANK": "0"}, "JOINTFIT_ADDRESSES is not set"),
         ({"JOINTFIT_RANK": "x", "JOINTFIT_ADDRESSES": "a:1", "JOINTFIT_CREDENTIALS": "."}, "malformed"),
         ({"JOINTFIT_RANK": "0", "JOINTFIT_ADDRESSES": "a:1,b:2", "JOINTFIT_CREDENTIALS": "."}, "too few ranks: got 2"),
+        (
+            {
+                "JOINTFIT_RANK": "0",
+                "JOINTFIT_ADDRESSES": "a:1,b:2,c:3",
+                "JOINTFIT_CREDENTIALS": ".",
+                "JOINTFIT_BREAKS": "long",
+            },
+            "JOINTFIT_BREAKS is 'long'; want seconds",
+        ),
         ({"JOINTFIT_DEALER": "first"}, "want 'last' or 'none'"),
         ({"JOINTFIT_DEADLINE": "soon"}, "want seconds"),
         ({"JOINTFIT_CLIENTS": "-1"}, "JOINTFIT_CLIENTS is '-1'; want the number of clients"),
