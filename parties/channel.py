@@ -37,9 +37,9 @@ class Channel(ABC):
 
     **Failures.** Once a peer has aborted, died or been cut off, `send`, `receive_header`, `receive_payload` and
     `close` raise PeerFailed, PeerLost, DisagreementError or DeadlineError that names the rank where the trouble began,
-    within five seconds, also in a call that is waiting; a transport that mends broken links may take as much longer as it
-    lets them be gone. A peer that has closed orderly can still be read to the
-    last frame it sent; a receive beyond that raises PeerLost.
+    within five seconds, also in a call that is waiting; a transport that mends broken links may take as much longer as
+    it lets them be gone. A peer that has closed orderly can still be read to the last frame it sent; a receive beyond
+    that raises PeerLost.
 
     Attributes:
         rank: of this process, from 0.
