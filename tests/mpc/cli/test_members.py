@@ -115,6 +115,8 @@ def test_three_institutions_one_behind_a_relay(place):
         torch.testing.assert_close(weights[name], value, atol=2e-4, rtol=0)
     north, south = (json.loads((state / name / "results.json").read_text()) for name in NAMES[:2])
     assert north["inputs"] == ["age", "dose", "kind=a", "kind=b", "kind=c"]
+    assert north["columns"][1] == {"name": "dose", "unit": 1.0, "log": True, "categories": []}
+    assert north["columns"][2]["categories"] == ["a", "b", "c"]
     assert abs(north["score"] - plain.score(x, y)) < 1e-4
     assert [each["epoch"] for each in north["losses"]] == [1, 2, 3]
     for each, value in zip(north["losses"], plain.losses_, strict=True):
@@ -147,6 +149,16 @@ def test_another_job_on_one_member_ends_with_3_everywhere(place):
     for process in ended.values():
         assert process.code == 3, str(ended)
         assert "sha256sum" in process.out
+
+
+def test_a_limit_ends_with_7_everywhere(place):
+    job = place.job("little.toml")
+    job.write_text(job.read_text().replace("seconds = 100", "seconds = 100\nbytes = 30000"))
+    ended = place.fork_all(dict.fromkeys(NAMES, job))
+    for process in ended.values():
+        assert process.code == 7, str(ended)
+        assert "30000" in process.out.replace(",", "")
+        assert "raise the [limits] of the job" in process.out
 
 
 def test_ended_by_a_signal_then_resumed(place):
