@@ -26,7 +26,7 @@ name = "small"
 seconds = 100
 deadline = 30
 connect = 40
-breaks = 0
+breaks = 5
 [checkpoints]
 every = {every}
 {relay}
