@@ -60,7 +60,8 @@ class _Standard(logging.Handler):
     """Writes to what is standard error at that moment: a progress bar puts itself in its place and stays below."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        sys.stderr.write(self.format(record) + "\n")  # at once: members of a rehearsal share it
+        sys.stderr.flush()
 
 
 class _Readable(logging.Formatter):

@@ -75,7 +75,8 @@ class progress:  # noqa: N801 — used as a function: for step in progress(...)
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TimeRemainingColumn())
-        with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+        beside = sys.stdout.isatty()  # what the program prints is to stay in its file or pipe
+        with Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=beside) as bar:
             task = bar.add_task(self._text(), total=self._total)
             for step in self._counted():
                 yield step

@@ -20,7 +20,7 @@ nothing. The job names it: [relay] address = "relay.example.org:7400".
     )
 }
 
-{said(0, 2, 130)}"""
+{said(0, 2)}"""
 
 
 def add(commands: Commands) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mpc.jobs.checking import Finding, good, versions
-from mpc.jobs.listening import doors
+from mpc.jobs.listening import doors, reached
+from parties import ConfigurationError
 from parties.credentials import Credentials
 from parties.job import Job
 from parties.probe import Link, probe
@@ -16,13 +17,16 @@ _MUST_AGREE = ("jointfit", "torch")
 
 
 def linked(job: Job, name: str, own: Credentials, listen: str | None, within: float) -> Iterator[Finding]:
-    """Measure the links of one member with all others that run `jointfit check` now. Raises ConfigurationError if it
-    cannot listen.
-    """
+    """Measure the links of one member with all others that run `jointfit check` now."""
     rank = job.rank(name)
     hello = {"job": job.digest.hex(), "member": name, **versions()}
-    found = probe(rank, routes(job, rank), own, doors(job, name, listen), hello, within)
-    for link in found:
+    try:
+        open_doors = doors(job, name, listen)
+    except ConfigurationError as error:
+        yield Finding("FAILED", str(error), "--listen HOST:PORT, or end what has the port", 2)
+        return
+    yield good(f"{name} is {reached(job, name, listen)}")
+    for link in probe(rank, routes(job, rank), own, open_doors, hello, within):
         yield from _judged(job, link, hello)
 
 

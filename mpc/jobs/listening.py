@@ -21,17 +21,30 @@ def doors(job: Job, name: str, listen: str | None) -> Doors:
 
     Raises ConfigurationError if the port is in use.
     """
-    graph, member = links(job), job.member(name)
-    ways = {graph.edges[edge]["relay"] for edge in graph.in_edges(name)}
+    ways = _ways(job, name)
     place = None
     if job.relay is not None and job.relay.address in ways:
         place = Place(job.relay.endpoint, room_of(job.digest), job.rank(name))
-    if "" not in ways:
-        return Doors(None, place)
-    host, port = parse_address(listen) if listen is not None else _default(member.endpoint)
-    return Doors(listening((host, port)), place)
+    return Doors(listening(_place(job, name, listen)) if "" in ways else None, place)
 
 
-def _default(address: tuple[str, int] | None) -> tuple[str, int]:
-    host, port = address or (_ANYWHERE, 0)
-    return (host if host in ("localhost", "127.0.0.1", "::1") else _ANYWHERE), port
+def reached(job: Job, name: str, listen: str | None) -> str:
+    """In words, where `doors` has others reach this member."""
+    host, port = _place(job, name, listen)
+    ways = [f"through the relay {way}" if way else f"at {host} port {port}" for way in sorted(_ways(job, name))]
+    return f"reached {' and '.join(ways)}" if ways else "reached by nobody: it dials all others"
+
+
+def _ways(job: Job, name: str) -> set[str]:
+    """The relays through which others dial a member; "" stands for its own address."""
+    graph = links(job)
+    return {graph.edges[edge]["relay"] for edge in graph.in_edges(name)}
+
+
+def _place(job: Job, name: str, listen: str | None) -> tuple[str, int]:
+    if listen is not None:
+        return parse_address(listen)
+    host, port = job.member(name).endpoint or ("", 0)
+    if host in ("localhost", "127.0.0.1", "::1"):
+        return host, port
+    return ("::" if ":" in host else _ANYWHERE), port

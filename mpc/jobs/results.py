@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_SAID = {"name", "unit", "log", "categories"}
+
 MODEL, SUMMARY, PREDICTIONS = "model.safetensors", "results.json", "predictions.csv"
 
 
@@ -72,8 +74,8 @@ class Results:
             "parameters": model.get_params(),
             "module": repr(model.module_),
             "inputs": feature_names(job),
-            "columns": [each.model_dump(mode="json", exclude_defaults=True) for each in job.data.features],
-            "label": job.data.target.model_dump(mode="json", exclude_defaults=True),
+            "columns": [each.model_dump(mode="json", include=_SAID) for each in job.data.features],
+            "label": job.data.target.model_dump(mode="json", include=_SAID),
         }
         if self.score is not None:
             found["score"] = self.score

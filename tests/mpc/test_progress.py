@@ -65,6 +65,14 @@ def test_a_bar_on_a_terminal(stream):
     assert err.getvalue() == ""
 
 
+def test_what_a_program_prints_stays_where_it_goes(stream, capsys):
+    err = stream(Terminal())
+    for step in progress(session(), range(2), 2, "training"):
+        print("printed", step)
+    assert capsys.readouterr().out == "printed 0\nprinted 1\n"
+    assert "printed" not in err.getvalue()
+
+
 def test_members_of_a_rehearsal_share_a_terminal(stream, monkeypatch):
     monkeypatch.setenv("JOINTFIT_RANK", "1")
     err = stream(Terminal())

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import socket
 import stat
 import tomllib
 
@@ -239,7 +240,12 @@ def test_check_of_nobody_else(place, said):
     for name, roles in [("south", "owner, computing, receiver"), ("dealer", "dealer")]:
         line = f"FAILED   {name} ({roles}; 127.0.0.1:{place.ports[name]}): it did not connect within 0.3 s"
         assert line in text
+    assert f"OK       north is reached at 127.0.0.1 port {place.ports['north']}" in text
     assert said(*arguments[:-1], "-1")[0] == 2
+    with socket.create_server(("127.0.0.1", place.ports["north"])):
+        code, text = said(*arguments)
+    assert code == 2
+    assert f"FAILED   port {place.ports['north']} on 127.0.0.1 is in use" in text
 
 
 def test_a_certificate_that_expires_soon_is_warned_of(place, said, tmp_path):

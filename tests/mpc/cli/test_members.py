@@ -76,7 +76,7 @@ def test_init_then_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
     job = tmp_path / "job.toml"
-    job.write_text(job.read_text().replace("epochs = 10", "epochs = 1"))
+    job.write_text(job.read_text().replace("epochs = 10, batch = 64", "epochs = 4, batch = 285"))
     done = Process(["run", "--job", "job.toml"], tmp_path).wait()
     assert done.code == 0, done
     folders = {path.parent.name: path.parent for path in tmp_path.rglob("reveals.jsonl")}
@@ -115,6 +115,8 @@ def test_three_institutions_one_behind_a_relay(place):
         torch.testing.assert_close(weights[name], value, atol=2e-4, rtol=0)
     north, south = (json.loads((state / name / "results.json").read_text()) for name in NAMES[:2])
     assert north["inputs"] == ["age", "dose", "kind=a", "kind=b", "kind=c"]
+    assert north["columns"][1] == {"name": "dose", "unit": 1.0, "log": True, "categories": []}
+    assert north["columns"][2]["categories"] == ["a", "b", "c"]
     assert abs(north["score"] - plain.score(x, y)) < 1e-4
     assert [each["epoch"] for each in north["losses"]] == [1, 2, 3]
     for each, value in zip(north["losses"], plain.losses_, strict=True):
@@ -131,43 +133,53 @@ def test_three_institutions_one_behind_a_relay(place):
 def test_a_refused_reveal_ends_with_5_everywhere(place):
     job = program_job(place, "more.toml", more=True)
     (place.folder / "more.toml.flag").touch()
-    ended = place.run_all(dict.fromkeys(NAMES, job))
+    ended = place.fork_all(dict.fromkeys(NAMES, job))
     for process in ended.values():
         assert process.code == 5, str(ended)
-        assert "'table'" in process.err
-        assert "what to do: " in process.err
-        assert "Traceback" not in process.err
-        assert values_in(process.err) == []
+        assert "'table'" in process.out
+        assert "what to do: " in process.out
+        assert "Traceback" not in process.out
+        assert values_in(process.out) == []
 
 
 def test_another_job_on_one_member_ends_with_3_everywhere(place):
     jobs = {name: place.job() for name in NAMES}
     jobs["south"] = place.job("other.toml", model='estimator = "LogisticRegression"\nparameters = { epochs = 4 }')
-    ended = place.run_all(jobs)
+    ended = place.fork_all(jobs)
     for process in ended.values():
         assert process.code == 3, str(ended)
-        assert "sha256sum" in process.err
+        assert "sha256sum" in process.out
+
+
+def test_a_limit_ends_with_7_everywhere(place):
+    job = place.job("little.toml")
+    job.write_text(job.read_text().replace("seconds = 100", "seconds = 100\nbytes = 30000"))
+    ended = place.fork_all(dict.fromkeys(NAMES, job))
+    for process in ended.values():
+        assert process.code == 7, str(ended)
+        assert "30000" in process.out.replace(",", "")
+        assert "raise the [limits] of the job" in process.out
 
 
 def test_ended_by_a_signal_then_resumed(place):
     """The others hear of it and name it; then all go on after the checkpoint, to the end."""
     job = program_job(place, "resumed.toml", more=False, every=2)
-    started = {name: place.start(*place.arguments(name, job)) for name in NAMES}
+    started = {name: place.fork(*place.arguments(name, job)) for name in NAMES}
     kept = place.folder / "state" / "south" / "checkpoints"
     wait_for(lambda: any("step-000000004" in path.name and path.suffix == ".checkpoint" for path in kept.glob("*")))
     started["south"].signal(signal.SIGTERM)
     ended = {name: process.wait() for name, process in started.items()}
     assert ended["south"].code == 130, str(ended)
-    assert re.search(r"checkpoint after 4 steps \(step \d+\): all have it", ended["north"].err)
+    assert re.search(r"checkpoint after 4 steps \(step \d+\): all have it", ended["north"].out)
     for name in ("north", "dealer"):
         assert ended[name].code == 4, str(ended)
-        assert "south failed with KeyboardInterrupt" in ended[name].err
+        assert "south failed with KeyboardInterrupt" in ended[name].out
     (place.folder / "resumed.toml.flag").touch()
-    ended = place.run_all(dict.fromkeys(NAMES, job), "--resume")
+    ended = place.fork_all(dict.fromkeys(NAMES, job), "--resume")
     for process in ended.values():
         assert process.code == 0, str(ended)
-        assert "going on after step 4 of 5" in process.err
-    assert ended["north"].out == "0 knows the loss: True\n"
+        assert "going on after step 4 of 5" in process.out
+    assert "0 knows the loss: True\n" in ended["north"].out
 
 
 def test_check(place):
@@ -175,7 +187,7 @@ def test_check(place):
     jobs = {name: place.job() for name in NAMES}
     jobs["dealer"] = place.job("other.toml", model='estimator = "LinearRegression"')
     started = {
-        name: place.start("check", *place.arguments(name, jobs[name])[1:], "--within", "60") for name in NAMES
+        name: place.fork("check", *place.arguments(name, jobs[name])[1:], "--within", "60") for name in NAMES
     }
     ended = {name: process.wait() for name, process in started.items()}
     for name, process in ended.items():
