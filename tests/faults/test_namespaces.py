@@ -64,7 +64,7 @@ def write_job(folder, network):
     columns.append('{ name = "benign", lowest = 0, highest = 1 }')
     lines += [
         "[data]", 'split = "rows"', 'label = "benign"', f"columns = [{', '.join(columns)}]",
-        "[model]", 'estimator = "LogisticRegression"', "parameters = { epochs = 5, batch = 64, lr = 0.05, seed = 0 }",
+        "[model]", 'estimator = "LogisticRegression"', "parameters = { epochs = 5, batch = 128, lr = 0.05, seed = 0 }",
     ]  # fmt: skip
     for what, times in (("model", 1), ("loss", 5)):
         lines += ["[[reveals]]", f'what = "{what}"', 'to = ["hospital_a"]', f"times = {times}"]
