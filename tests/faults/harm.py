@@ -52,7 +52,7 @@ def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[s
                 alive = [name for name in NAMES if name != victim or outcome == RIGHT]
                 late = began + _patience(case.limits)
                 codes = {name: case.children[name].wait(max(0.1, late - time.monotonic())) for name in alive}
-        wrong = _judge(case, victim, outcome, codes)
+        wrong = [*_harmless(case, fault, phase, victim), *_judge(case, victim, outcome, codes)]
         return [f"{fault} × {phase} × {role}: {each}" for each in wrong] + ([case.said()] if wrong else [])
 
 
@@ -144,6 +144,21 @@ def _go_on(case: Case) -> None:
         time.sleep(0.1)
 
 
+def _harmless(case: Case, fault: str, phase: str, victim: str) -> Iterator[str]:
+    """Why nothing went wrong at all, so that the case shows nothing."""
+    said = {name: child.said.decode("utf-8", "replace") for name, child in case.children.items()}
+    if not case.wire.changed(victim):
+        yield "the network changed nothing"
+    if fault in _LIES and "test: lied" not in said[victim]:
+        yield f"{victim} told no lie"
+    broken = fault in (*_CHANGES, "replay on the wire", "cut briefly") and phase != "handshake"
+    over = phase == "reveal" and victim == "dealer"  # what comes after its last frame is not always read
+    if broken and not over and not any(" mended" in each for each in said.values()):
+        yield "no link was mended"
+    if fault == "port scanned" and not case.scanned:
+        yield "nobody knocked"
+
+
 def _judge(case: Case, victim: str, outcome: object, codes: dict[str, int | None]) -> list[str]:
     """What is wrong with how a case ended."""
     if isinstance(outcome, Either):
@@ -193,6 +208,7 @@ def _scanned(case: Case, victim: str) -> Iterator[None]:
     def knock(data: bytes, *, keep: bool) -> None:
         with contextlib.suppress(OSError):
             stranger = socket.create_connection(case.homes[victim], 1)
+            case.scanned += 1
             stranger.settimeout(1)
             stranger.sendall(data)
             if keep:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from parties.frames import HEADER_SIZE
@@ -45,6 +46,7 @@ class Liar:
             send(to, header, payload)
             return
         self._lied.add(to)
+        print(f"test: lied to rank {to}", file=sys.stderr)
         if self._kind == "duplicate":
             send(to, header, payload)
             send(to, header, payload)

@@ -91,6 +91,7 @@ class Case:
     limits: Limits = field(default_factory=Limits)
     names: tuple[str, ...] = NAMES
     children: dict[str, Child] = field(default_factory=dict)
+    scanned: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)

@@ -68,8 +68,8 @@ LIED = ends(3, 4)
 _ONCE = Absent("it is compared once, in the handshake; TLS keeps it the same after that")
 _NO_FILE = Absent("nothing is written between the handshake and the first checkpoint")
 _NO_STATE = Absent("the dealer keeps no checkpoints")
+_NO_DOOR = Absent("the dealer dials all others, so it listens nowhere")
 _DONE = "the dealer has sent everything and takes no part in the opening"
-_LATER = "a member that was not connected yet learns only that another one is gone, and names that one"
 _CHAIN = "the last party waits for the dealer and the first for the last; whose time is over first is heard"
 _EITHER = Either(ends(4, 6))
 
@@ -85,7 +85,7 @@ FAULTS: dict[str, Fault] = {
     "truncate on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
     "corrupt on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
     "replay on the wire": row(_EITHER, RIGHT, RIGHT, RIGHT),
-    "port scanned": row(RIGHT),
+    "port scanned": row(RIGHT, **dict.fromkeys(PHASES, _NO_DOOR)),
     # inside TLS
     "duplicate a frame": row(LIED, reveal=RIGHT),  # the dealer's last frame: nobody looks at what follows it
     "truncate a frame": row(LIED, reveal=ends(4, unnamed=_CHAIN)),
@@ -93,7 +93,7 @@ FAULTS: dict[str, Fault] = {
     "foreign session": row(LIED),
     # its files
     "wrong certificate": row(ends(4, 6), _ONCE, _ONCE, _ONCE),
-    "wrong job": row(ends(3, 4, unnamed=_LATER), _ONCE, _ONCE, _ONCE),
+    "wrong job": row(ends(3), _ONCE, _ONCE, _ONCE),
     "wrong program": row(ends(4), ends(3), ends(3), ends(3), reveal=ends(3, 5)),
     "wrong version": row(ends(3), _ONCE, _ONCE, _ONCE),
     "disk full": row(ends(4), _NO_FILE, ends(2, 4), ends(4), training=_NO_STATE),

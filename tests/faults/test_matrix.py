@@ -19,7 +19,7 @@ def test_fault(fault, role, tmp_path, zygote, identities):
         (fault, phase, role) for phase in PHASES if not isinstance(FAULTS[fault].outcome(phase, role), Absent)
     ]
     if not cells:
-        pytest.skip(FAULTS[fault].outcome(PHASES[0], role).why)
+        pytest.skip(f"no such case: {FAULTS[fault].outcome(PHASES[0], role).why}")
     with ThreadPoolExecutor(len(cells)) as pool:
         wrong = list(pool.map(lambda cell: run_cell(tmp_path / cell[1], zygote, identities, cell), cells))
     assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)

@@ -120,9 +120,9 @@ class Wire:
             self._changes[member] = least, change
 
     def changed(self, member: str) -> bool:
-        """Whether what `change` asked for has happened."""
+        """Whether what `change` and `delay` asked for has happened, if they were called."""
         with self._lock:
-            return member not in self._changes
+            return member not in self._changes and member not in self._delay
 
     def earlier(self, member: str) -> bytes:
         """The first piece of some length that came from a member."""

@@ -41,6 +41,7 @@ def _environment(data: bytes) -> None:
         mock.patch("parties.sockets.listen"),
         mock.patch("parties.reach.Doors"),
         mock.patch("parties.tls.TlsChannel", _reached),
+        mock.patch("parties.mpi.MpiChannel", side_effect=ConfigurationError("reached")),
     ):
         connect(environ=environ)
 
