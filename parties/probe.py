@@ -21,7 +21,7 @@ import statistics
 import struct
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from parties.errors import ConfigurationError, JointfitError, WireError
@@ -49,6 +49,9 @@ _ENOUGH = 0.5
 """Seconds that a block should take for its rate to count."""
 
 _STEP = 30.0
+_WHOLE = 120.0
+"""Seconds that measuring may go on after the time to wait for the peers is over."""
+
 _AGAIN = 0.5
 
 
@@ -111,11 +114,10 @@ def probe(
         thread.start()
     try:
         work.answer(doors, {peer for peer, route in enumerate(routes) if route is not None and not route.dials})
-        for thread in threads:
-            thread.join()
+        work.finish(threads)
     finally:
         doors.close()
-    return [links[peer] for peer in sorted(links)]
+    return [replace(links[peer]) for peer in sorted(links)]
 
 
 class _Work:
@@ -163,10 +165,14 @@ class _Work:
                 thread = threading.Thread(target=self._welcome, args=(*accepted, awaited), daemon=True)
                 thread.start()
                 threads.append(thread)
-        for thread in threads:
-            thread.join()
+        self.finish(threads)
         for peer in awaited - self._claimed:
             self._links[peer].problem += self._refused
+
+    def finish(self, threads: Sequence[threading.Thread]) -> None:
+        """Wait for threads, but not for ever: a peer that answers a byte at a time is left alone with its thread."""
+        for thread in threads:
+            thread.join(max(0.0, self._end + _WHOLE - time.monotonic()))
 
     def _came(self, awaited: set[int]) -> bool:
         with self._lock:
@@ -190,6 +196,7 @@ class _Work:
 
     def _measure(self, connection: ssl.SSLSocket, peer: int, *, first: bool) -> None:
         link = self._links[peer]
+        link.problem = "it was too slow to be measured"
         connection.settimeout(_STEP)
         with contextlib.closing(connection):
             try:

@@ -41,7 +41,7 @@ _EVERYWHERE = frozenset({"DisagreementError", "RevealRefused", "LimitError"})
 """Errors that end with one code on all members, also where they are heard of from a peer."""
 
 _REMEDIES = {
-    "DisagreementError": "compare all members' job files (sha256sum job.toml) and versions (jointfit --version)",
+    "DisagreementError": "compare all members' job files (sha256sum job.toml), versions, and --resume",
     "RevealRefused": "the program opens what the job does not list under [[reveals]]: change one of them, if all agree",
     "IdentityError": "compare fingerprints with that member by telephone; jointfit fingerprint NAME.crt prints one",
     "LimitError": "raise the [limits] of the job, if all agree",

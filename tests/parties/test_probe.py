@@ -13,6 +13,7 @@ from parties import probe as probing
 from parties.credentials import local_credentials
 from parties.probe import probe
 from parties.reach import Doors, direct_routes
+from parties.secure import secure
 from parties.sockets import listen
 
 HELLO = {"job": "ab" * 32, "torch": "2.9"}
@@ -114,6 +115,30 @@ def test_another_key_is_no_link(ranks, tmp_path, monkeypatch):
     assert all("certificate" in link.problem for link in found[2])
     assert found[0][1].problem.startswith("it did not connect within 3 s; last connection refused, from 127.0.0.1:")
     assert "none of the pinned ones" in found[0][1].problem
+
+
+def test_a_peer_that_falls_silent_is_left_alone(ranks, monkeypatch):
+    monkeypatch.setattr(probing, "_WHOLE", 0.5)
+    silent = threading.Event()
+
+    def mute():
+        plain = socket.create_connection(ranks.addresses[0])
+        connection, _ = secure(plain, ranks.credentials[2], rank=2, peer=0, dialled=True, timeout=10)
+        with connection:
+            text = json.dumps({"speaks": "jointfit check 1"}).encode()
+            connection.sendall(struct.pack("!I", len(text)) + text)
+            silent.wait(20)
+
+    thread = threading.Thread(target=mute)
+    thread.start()
+    begun = time.monotonic()
+    try:
+        found = ranks.run([0], within=2.0)
+    finally:
+        silent.set()
+        thread.join()
+    assert time.monotonic() - begun < 10
+    assert found[0][1].problem == "it was too slow to be measured"
 
 
 @pytest.mark.parametrize(
