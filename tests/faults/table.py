@@ -71,7 +71,7 @@ _NO_STATE = Absent("the dealer keeps no checkpoints")
 _NO_DOOR = Absent("the dealer dials all others, so it listens nowhere")
 _DONE = "the dealer has sent everything and takes no part in the opening"
 _CHAIN = "the last party waits for the dealer and the first for the last; whose time is over first is heard"
-_EITHER = Either(ends(4, 6))
+_EITHER = Either(ends(4, 6, unnamed="who was connected already loses the one that gave up, and names that one"))
 
 FAULTS: dict[str, Fault] = {
     # its process
