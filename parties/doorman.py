@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from parties.errors import DeadlineError, DisagreementError, JointfitError
 from parties.greeting import UNKNOWN, Answer, Greeting, Kind, Lines, OtherVersionError, Verdict
 from parties.mesh import Acquaintance, Place, other_job, other_version
+from parties.strangers import Strangers
 
 if TYPE_CHECKING:
     from parties.reach import Doors
@@ -82,7 +83,7 @@ class Doorman:
         self._stopped = False
         self._begun = False
         self._session: Session | None = None
-        self._slots = threading.BoundedSemaphore(3 * place.size + _STRANGERS)
+        self._strangers = Strangers(3 * place.size + _STRANGERS)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -153,12 +154,14 @@ class Doorman:
             if came is None:
                 continue
             plain, origin = came
-            if not self._slots.acquire(blocking=False):
+            try:
+                handle = self._strangers.enter(plain)
+            except OSError:
                 plain.close()
                 continue
-            threading.Thread(target=self._welcome, args=(plain, origin), daemon=True).start()
+            threading.Thread(target=self._welcome, args=(plain, handle, origin), daemon=True).start()
 
-    def _welcome(self, plain: socket.socket, origin: str) -> None:
+    def _welcome(self, plain: socket.socket, handle: socket.socket, origin: str) -> None:
         connection = plain
         try:
             connection, peer = self._place.secure(plain, None, self._place.handshake)
@@ -167,7 +170,7 @@ class Doorman:
         except (OSError, JointfitError) as error:
             complaint = str(error) or type(error).__name__
         finally:
-            self._slots.release()
+            self._strangers.leave(handle)
         if complaint:
             connection.close()
             with self._changed:

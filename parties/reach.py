@@ -167,5 +167,5 @@ class Doors:
             tune(connection)
             self._queue.put_nowait((connection, origin))
         except (OSError, queue.Full) as error:
-            _log.warning("connection from %s dropped: %s", origin, error or "too many are waiting")
+            _log.debug("connection from %s dropped: %s", origin, str(error) or "too many are waiting")
             connection.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -43,7 +42,8 @@ def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[s
     fault, phase, role = cell
     victim = ROLES[role]
     outcome = FAULTS[fault].outcome(phase, role)
-    with Case(folder, zygote, identities) as case:
+    limits = Limits(deadline=40, breaks=30) if fault == "port scanned" else Limits()  # so handshakes may take long
+    with Case(folder, zygote, identities, limits) as case:
         with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
             _start(case, fault, phase, victim)
             scan = _harm(case, fault, phase, victim)
@@ -201,27 +201,25 @@ def _ended(case: Case, name: str, victim: str, outcome: Ends, code: int) -> Iter
 
 @contextlib.contextmanager
 def _scanned(case: Case, victim: str) -> Iterator[None]:
-    """Strangers at a member's door, and at its front: idle, talkative, half a handshake."""
+    """Strangers at a member's door: hundreds that say nothing, and some that say what strangers say."""
     over = threading.Event()
     held: list[socket.socket] = []
+    hello = bytes.fromhex("160301020001fc0303") + os.urandom(100)
 
-    def knock(data: bytes, *, keep: bool) -> None:
-        with contextlib.suppress(OSError):
-            stranger = socket.create_connection(case.homes[victim], 1)
-            case.scanned += 1
-            stranger.settimeout(1)
-            stranger.sendall(data)
-            if keep:
-                held.append(stranger)
-            else:
-                stranger.close()
+    def knock(data: bytes) -> socket.socket:
+        stranger = socket.create_connection(case.homes[victim], 1, source_address=("127.66.0.1", 0))
+        stranger.settimeout(1)
+        stranger.sendall(data)
+        case.scanned += 1
+        return stranger
 
     def scan() -> None:
-        hello = bytes.fromhex("160301020001fc0303") + os.urandom(100)
         while not over.is_set():
-            for data in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(2000), hello, b"jointfit\1\0\xff\xff"):
-                knock(data, keep=len(held) < 200)
-            over.wait(0.02)
+            with contextlib.suppress(OSError):
+                held.extend(knock(b"") for _ in range(300 - len(held)))
+                for data in (b"GET / HTTP/1.1\r\n\r\n", os.urandom(2000), hello, b"jointfit\1\0\xff\xff"):
+                    knock(data).close()
+            over.wait(0.01)
 
     thread = threading.Thread(target=scan, daemon=True)
     thread.start()
@@ -232,8 +230,3 @@ def _scanned(case: Case, victim: str) -> Iterator[None]:
         thread.join()
         for stranger in held:
             stranger.close()
-
-
-def clear(folder: Path) -> None:
-    """Remove the files of a cell."""
-    shutil.rmtree(folder, ignore_errors=True)
