@@ -27,6 +27,7 @@ _PREFIX = struct.Struct("!cH")
 _NUMBER = struct.Struct("!Q")
 _LENGTHS = {b"H": _NUMBER.size, b"Q": _NUMBER.size, b"B": _NUMBER.size, b"E": 0}
 _LONGEST = 8192
+_AT_ONCE = 64
 
 
 def number(body: bytes) -> int:
@@ -52,11 +53,13 @@ class Line:
 
     def put(self, kind: bytes, body: bytes | int = b"") -> None:
         """Send a message, as far as the connection takes it; the rest goes with the next one."""
-        if not self.shut:
-            if isinstance(body, int):
-                body = _NUMBER.pack(body)
+        if self.shut:
+            return
+        if isinstance(body, int):
+            body = _NUMBER.pack(body)
+        if len(self._outbox) < _LONGEST or kind not in (b"H", b"E"):  # else the peer does not read; the next one says more
             self._outbox += _PREFIX.pack(kind, len(body)) + body
-            self._push()
+        self._push()
 
     def finish(self) -> None:
         """Say that nothing more will come from this end."""
@@ -66,13 +69,14 @@ class Line:
             cut(self.connection, 1)
 
     def read(self) -> Iterator[tuple[bytes, bytes]]:
-        """The messages that are there.
+        """The messages that are there; not all at once, so that a peer that sends without end does not keep the watcher
+        from the others. The rest comes with the next call, after a heartbeat at the latest.
 
         Raises:
             ConnectionError: nothing more will come.
             OSError: the connection failed, or sends what is no message.
         """
-        while True:
+        for _ in range(_AT_ONCE):
             try:
                 data = self.connection.recv(_LONGEST)
             except WAIT:
