@@ -57,7 +57,7 @@ class Line:
             return
         if isinstance(body, int):
             body = _NUMBER.pack(body)
-        if len(self._outbox) < _LONGEST or kind not in (b"H", b"E"):  # else the peer does not read; the next one says more
+        if len(self._outbox) < _LONGEST or kind not in (b"H", b"E"):  # else it does not read; the next says more
             self._outbox += _PREFIX.pack(kind, len(body)) + body
         self._push()
 

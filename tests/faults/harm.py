@@ -36,14 +36,18 @@ _CHANGES: dict[str, Callable[[bytes], list[bytes]]] = {
     "corrupt on the wire": wire.corrupt,
 }
 
+_LIMITS = {
+    "port scanned": Limits(deadline=40, breaks=30),  # handshakes may take ten seconds
+    "stop briefly": Limits(connect=20, deadline=30, breaks=15),  # the links count as broken after five
+}
+
 
 def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[str, str, str]) -> list[str]:
     """Run a cell; what did not end as the table says."""
     fault, phase, role = cell
     victim = ROLES[role]
     outcome = FAULTS[fault].outcome(phase, role)
-    limits = Limits(deadline=40, breaks=30) if fault == "port scanned" else Limits()  # so handshakes may take long
-    with Case(folder, zygote, identities, limits) as case:
+    with Case(folder, zygote, identities, _LIMITS.get(fault, Limits())) as case:
         with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
             _start(case, fault, phase, victim)
             scan = _harm(case, fault, phase, victim)
@@ -103,7 +107,7 @@ def _harm(case: Case, fault: str, phase: str, victim: str) -> contextlib.Abstrac
     """Let the members come to the phase, do what harm comes from outside, and let them go on."""
     child = case.children[victim]
     if phase == "handshake":
-        if fault in ("kill", "stop", "cut", "cut briefly"):
+        if fault in ("kill", "stop", "stop briefly", "cut", "cut briefly"):
             case.wire.wait_for_bytes(victim, 1500, 10)
     else:
         case.all_reach(phase)
@@ -111,7 +115,7 @@ def _harm(case: Case, fault: str, phase: str, victim: str) -> contextlib.Abstrac
     if fault == "kill":
         child.signal(signal.SIGKILL)
         child.wait(5)
-    elif fault == "stop":
+    elif fault in ("stop", "stop briefly"):
         child.signal(signal.SIGSTOP)
     elif fault in ("cut", "cut briefly"):
         case.wire.cut(victim)
@@ -132,6 +136,9 @@ def _harm(case: Case, fault: str, phase: str, victim: str) -> contextlib.Abstrac
     if fault == "cut briefly":
         time.sleep(0.7)
         case.wire.mend()
+    if fault == "stop briefly":
+        time.sleep(6.5)
+        child.signal(signal.SIGCONT)
     return scan
 
 
@@ -151,7 +158,7 @@ def _harmless(case: Case, fault: str, phase: str, victim: str) -> Iterator[str]:
         yield "the network changed nothing"
     if fault in _LIES and "test: lied" not in said[victim]:
         yield f"{victim} told no lie"
-    broken = fault in (*_CHANGES, "replay on the wire", "cut briefly") and phase != "handshake"
+    broken = fault in (*_CHANGES, "replay on the wire", "cut briefly", "stop briefly") and phase != "handshake"
     over = phase == "reveal" and victim == "dealer"  # what comes after its last frame is not always read
     if broken and not over and not any(" mended" in each for each in said.values()):
         yield "no link was mended"

@@ -77,6 +77,7 @@ FAULTS: dict[str, Fault] = {
     # its process
     "kill": row(LOST, reveal=ends(4, opened=_DONE)),
     "stop": row(LOST, reveal=ends(4, opened=_DONE)),
+    "stop briefly": row(RIGHT),
     # the network
     "cut": row(LOST, reveal=ends(4, opened=_DONE)),
     "cut briefly": row(RIGHT),
