@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import statistics
 import struct
@@ -224,7 +225,12 @@ def _heard(connection: ssl.SSLSocket, peer: int) -> dict[str, str]:
             said = json.loads(_exactly(connection, size))
     if not isinstance(said, dict) or said.pop("speaks", None) != _MAGIC:
         raise WireError("it does not run jointfit check, or one of another version", rank=peer)
-    return {str(name)[:40]: str(value)[:200] for name, value in said.items()}
+    return {_shown(name, 40): _shown(value, 200) for name, value in said.items()}
+
+
+def _shown(value: object, longest: int) -> str:
+    """A value of a peer's as text for a terminal."""
+    return "".join(each for each in str(value)[:longest] if each.isprintable())
 
 
 def _ping(connection: ssl.SSLSocket) -> tuple[float, float]:
@@ -234,6 +240,8 @@ def _ping(connection: ssl.SSLSocket) -> tuple[float, float]:
         begun, here = time.perf_counter(), time.time()
         connection.sendall(bytes(_CLOCK.size))
         (there,) = _CLOCK.unpack(_exactly(connection, _CLOCK.size))
+        if not math.isfinite(there):
+            raise WireError(f"a clock that shows {there}; want seconds")
         took = time.perf_counter() - begun
         samples.append((took, there - here - took / 2))
     return statistics.median(took for took, _ in samples), min(samples)[1]

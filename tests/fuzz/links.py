@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import time
 from contextlib import suppress
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from parties import probe
 from parties.control import Line, number
 from parties.credentials import Credentials, local_credentials
 from parties.errors import DisagreementError, IdentityError, WireError
@@ -31,6 +33,11 @@ class _Socket:
     def recv(self, size: int) -> bytes:
         part, self._data = self._data[: min(size, self._piece)], self._data[min(size, self._piece) :]
         return part
+
+    def recv_into(self, room: bytearray, size: int) -> int:
+        part = self.recv(size)
+        room[: len(part)] = part
+        return len(part)
 
     def send(self, data: bytes) -> int:
         self.sent += data
@@ -144,6 +151,23 @@ def _controls() -> list[bytes]:
     return [out.sent]
 
 
+# When links are checked -------------------------------------------------------------------------------------------
+
+
+def _hello(data: bytes) -> None:
+    hello = probe._heard(_Socket(data, 1000), 1)  # type: ignore[arg-type]
+    assert all(each.isprintable() and len(each) <= 200 for pair in hello.items() for each in pair)
+
+
+def _hellos() -> list[bytes]:
+    text = json.dumps({"speaks": probe._MAGIC, "jointfit": "0.1.0", "torch": "2.9", "rows": "284"}).encode()
+    return [len(text).to_bytes(4, "big") + text]
+
+
+def _blocks(data: bytes) -> None:
+    assert probe._take(_Socket(data, 1 << 16)) >= 0  # type: ignore[arg-type]
+
+
 _STRANGE = (IdentityError, WireError, DisagreementError, ConnectionError)
 HARNESSES = (
     Harness("accept", _accept, lambda: _prefaces(dialled=False), _STRANGE, (b"jointfit", b"\x01\x00"), share=1),
@@ -158,5 +182,14 @@ HARNESSES = (
     ),
     Harness("greeting", _greeting, _greetings, (WireError, ConnectionError), (b"JFIT",), share=2),
     Harness("answer", _answer, _answers, (WireError, ConnectionError), (b"JFIT",), share=2),
+    Harness("hello", _hello, _hellos, (WireError, EOFError), (b'"speaks"', b"\\u001b[2J"), share=1),
+    Harness(
+        "blocks",
+        _blocks,
+        lambda: [b"\0\0\1\0" + bytes(256) + bytes(4), b"\0\1\0\0" + bytes(1 << 16) + bytes(4), bytes(4)],
+        (WireError, EOFError),
+        share=0.5,
+        longest=1 << 17,
+    ),
     Harness("control", _control, _controls, (WireError,), (b"H\0\x08", b"A", b"Q\0\x08"), share=2),
 )
