@@ -21,7 +21,7 @@ from parties.identity import (
 
 __all__ = ["Credentials", "local_credentials"]
 
-_DAYS = 30
+_DAYS = 60  # longer than the time in which one is warned
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Credentials:
 
 
 def local_credentials(n: int, folder: str | Path) -> list[Credentials]:
-    """Make a throwaway identity for each of n ranks, valid for 30 days; each pins all others.
+    """Make a throwaway identity for each of n ranks, valid for 60 days; each pins all others.
 
     Arguments:
         n: number of ranks.

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from parties.errors import ConfigurationError, JointfitError, WireError
 from parties.reach import dial
-from parties.secure import secure
+from parties.secure import peer_expires_soon, secure
 
 if TYPE_CHECKING:
     import socket
@@ -63,6 +63,7 @@ class Link:
     Attributes:
         peer: its rank.
         problem: why there is no link, or none that is whole; empty if all went well.
+        warning: that the peer's certificate expires soon; empty if it does not.
         hello: what the peer said of itself, texts by name; empty if it was not reached.
         round_trip: median, in seconds.
         clock: seconds by which the peer's clock is ahead.
@@ -71,6 +72,7 @@ class Link:
 
     peer: int
     problem: str = ""
+    warning: str = ""
     hello: Mapping[str, str] = field(default_factory=dict)
     round_trip: float = 0.0
     clock: float = 0.0
@@ -198,6 +200,7 @@ class _Work:
     def _measure(self, connection: ssl.SSLSocket, peer: int, *, first: bool) -> None:
         link = self._links[peer]
         link.problem = "it was too slow to be measured"
+        link.warning = peer_expires_soon(connection) or ""
         connection.settimeout(_STEP)
         with contextlib.closing(connection):
             try:

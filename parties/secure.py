@@ -33,14 +33,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from parties.errors import ConfigurationError, DisagreementError, IdentityError, WireError
-from parties.identity import check_dates, common_name, fingerprint, parse_fingerprint
+from parties.identity import check_dates, common_name, expires_soon, fingerprint, parse_fingerprint
 
 if TYPE_CHECKING:
     import socket
 
     from parties.credentials import Credentials
 
-__all__ = ["LONGEST_CERTIFICATE", "secure"]
+__all__ = ["LONGEST_CERTIFICATE", "peer_expires_soon", "secure"]
 
 LONGEST_CERTIFICATE = 8192
 """Bytes of a certificate that a peer may show; one that `make_identity` makes has about 500."""
@@ -110,6 +110,12 @@ def secure(
         connection.close()
         raise
     return connection, found
+
+
+def peer_expires_soon(connection: ssl.SSLSocket) -> str | None:
+    """A warning if the certificate at the other end of a secure connection expires within 30 days, else None."""
+    shown = connection.getpeercert(binary_form=True)
+    return None if shown is None else expires_soon(x509.load_der_x509_certificate(shown))
 
 
 class _Preface:

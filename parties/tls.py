@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, ClassVar
 
 from parties.channel import DEADLINE
 from parties.errors import ConfigurationError
-from parties.secure import secure
+from parties.secure import peer_expires_soon, secure
 from parties.tcp import TcpChannel
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from parties.reach import Doors, Route
 
 __all__ = ["TlsChannel"]
+
+_log = logging.getLogger(__name__)
 
 
 class TlsChannel(TcpChannel):
@@ -57,8 +60,14 @@ class TlsChannel(TcpChannel):
             raise ConfigurationError(f"credentials for {len(credentials.fingerprints)} ranks; want {len(routes)}")
         credentials.own(rank)
 
+        looked_at: set[int] = set()
+
         def fit(plain: socket.socket, peer: int | None, timeout: float) -> tuple[socket.socket, int]:
-            return secure(plain, credentials, rank=rank, peer=peer, dialled=peer is not None, timeout=timeout)
+            made, found = secure(plain, credentials, rank=rank, peer=peer, dialled=peer is not None, timeout=timeout)
+            if found not in looked_at and (warning := peer_expires_soon(made)):
+                _log.warning("rank %d: %s", found, warning, extra={"event": "expires"})
+            looked_at.add(found)
+            return made, found
 
         super().__init__(
             rank,

@@ -41,6 +41,8 @@ def _judged(job: Job, link: Link, mine: dict[str, str]) -> Iterator[Finding]:
         return
     speed = f"{link.sent / 1e6:.1f} MB/s there, {link.received / 1e6:.1f} MB/s back"
     yield good(f"{who}: reached, tls 1.3; round trip {link.round_trip * 1e3:.2f} ms, {speed}")
+    if link.warning:
+        yield Finding("WARNING", link.warning, f"{peer.name} runs jointfit keygen; the job gets the new fingerprint")
     theirs = link.hello
     if theirs.get("job") != mine["job"]:
         text = f"{peer.name} has the job {theirs.get('job', '')[:12]}, here it is {mine['job'][:12]}"

@@ -10,7 +10,8 @@ import pytest
 
 from parties import ConfigurationError
 from parties import probe as probing
-from parties.credentials import local_credentials
+from parties.credentials import Credentials, local_credentials
+from parties.identity import make_identity
 from parties.probe import probe
 from parties.reach import Doors, direct_routes
 from parties.secure import secure
@@ -171,3 +172,14 @@ def test_blocks_have_a_limit():
 def test_a_hello_has_a_limit(tmp_path):
     with pytest.raises(ConfigurationError, match="hello of"):
         probe(0, [None], local_credentials(1, tmp_path)[0], Doors(), {"text": "x" * 5000}, 1.0)
+
+
+def test_a_certificate_that_expires_soon_is_warned_of(tmp_path, monkeypatch):
+    monkeypatch.setattr(probing, "_LARGEST_BLOCK", 1 << 17)
+    made = [make_identity(name, tmp_path, days=days) for name, days in (("north", 20), ("south", 300))]
+    pins = tuple(each.fingerprint for each in made)
+    credentials = [Credentials(each.certificate, each.key, pins) for each in made]
+    ranks = Ranks(tmp_path, 2)
+    found = ranks.run(range(2), credentials=credentials)
+    assert found[0][0].warning == ""
+    assert "certificate of north expires on" in found[1][0].warning

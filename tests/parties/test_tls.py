@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parties.channel import SMALL
-from parties.credentials import local_credentials
+from parties.credentials import Credentials, local_credentials
 from parties.errors import (
     ConfigurationError,
     DeadlineError,
@@ -22,6 +22,7 @@ from parties.errors import (
     WireError,
 )
 from parties.greeting import Answer, Greeting, Kind, Verdict
+from parties.identity import make_identity
 from parties.inbox import cut
 from parties.insecure import on_this_machine
 from parties.party import Party
@@ -353,3 +354,13 @@ def test_insecure_connections_stay_on_this_machine():
         with pytest.raises(ConfigurationError, match=r"insecure connection with 192\.0\.2\.1; want loopback"):
             on_this_machine(away, 1, 1.0)
         assert away.fileno() < 0
+
+
+def test_a_peer_whose_certificate_expires_soon_is_warned_of_once(tmp_path, caplog):
+    made = [make_identity(name, tmp_path, days=days) for name, days in (("north", 20), ("south", 300))]
+    pins = tuple(each.fingerprint for each in made)
+    channels = connect([Credentials(each.certificate, each.key, pins) for each in made])
+    together(*(channel.close for channel in channels))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert said[0].startswith("rank 0: the certificate of north expires on")
