@@ -36,6 +36,9 @@ _CHANGES: dict[str, Callable[[bytes], list[bytes]]] = {
     "corrupt on the wire": wire.corrupt,
 }
 
+_CROWD = threading.Semaphore(4)
+"""Cases that start at once; more of them would be slow to connect."""
+
 _LIMITS = {
     "port scanned": Limits(deadline=40, breaks=30),  # handshakes may take ten seconds
     "stop briefly": Limits(connect=20, deadline=30, breaks=15),  # the links count as broken after five
@@ -49,8 +52,9 @@ def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[s
     outcome = FAULTS[fault].outcome(phase, role)
     with Case(folder, zygote, identities, _LIMITS.get(fault, Limits())) as case:
         with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
-            _start(case, fault, phase, victim)
-            scan = _harm(case, fault, phase, victim)
+            with _CROWD:
+                _start(case, fault, phase, victim)
+                scan = _harm(case, fault, phase, victim)
             with scan:
                 began = time.monotonic()
                 alive = [name for name in NAMES if name != victim or outcome == RIGHT]
@@ -137,8 +141,7 @@ def _harm(case: Case, fault: str, phase: str, victim: str) -> contextlib.Abstrac
         time.sleep(0.7)
         case.wire.mend()
     if fault == "stop briefly":
-        time.sleep(6.5)
-        child.signal(signal.SIGCONT)
+        threading.Timer(6.5, child.signal, [signal.SIGCONT]).start()
     return scan
 
 

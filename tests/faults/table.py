@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 PHASES = ("handshake", "input", "training", "reveal")
 ROLES = {"party": "hospital_b", "dealer": "dealer"}
@@ -104,3 +105,35 @@ FAULTS: dict[str, Fault] = {
 def cells() -> list[tuple[str, str, str]]:
     """All: fault, phase, role."""
     return [(fault, phase, role) for fault in FAULTS for role in ROLES for phase in PHASES]
+
+
+def outcome_of(cell: tuple[str, str, str]) -> Outcome:
+    """How a cell ends."""
+    fault, phase, role = cell
+    return FAULTS[fault].outcome(phase, role)
+
+
+def as_text() -> str:
+    """The matrix in Markdown, and the reasons for its exceptions."""
+    notes: dict[str, int] = {}
+
+    def note(why: str) -> str:
+        return f" [{notes.setdefault(why, len(notes) + 1)}]" if why else ""
+
+    def said(outcome: Outcome) -> str:
+        if isinstance(outcome, Ends):
+            codes = " or ".join(map(str, sorted(outcome.codes)))
+            return f"ends {codes}{note(outcome.unnamed)}{note(outcome.opened)}"
+        if isinstance(outcome, Either):
+            return f"{RIGHT}, or {said(outcome.ends)}"
+        return f"–{note(outcome.why)}" if isinstance(outcome, Absent) else outcome
+
+    lines = [f"| fault | with | {' | '.join(PHASES)} |", "|---|---|" + "---|" * len(PHASES)]
+    for fault, role in product(FAULTS, ROLES):
+        outcomes = [said(FAULTS[fault].outcome(phase, role)) for phase in PHASES]
+        lines += [f"| {fault} | {role} | {' | '.join(outcomes)} |"]
+    return "\n".join([*lines, "", *(f"{number}. {why}" for why, number in notes.items())])
+
+
+if __name__ == "__main__":
+    print(as_text())
