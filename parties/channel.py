@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from parties.frames import Failure
 
-__all__ = ["DEADLINE", "SMALL", "Channel", "flat"]
+__all__ = ["DEADLINE", "SMALL", "Channel", "flat", "patience_of"]
 
 DEADLINE = 600.0
 """Seconds that a receive waits for the next byte unless told otherwise."""
@@ -106,3 +106,11 @@ def flat(data: Buffer) -> memoryview:
     if view.nbytes == 0:
         return memoryview(b"")
     return view if view.format == "B" and view.ndim == 1 else view.cast("B")
+
+
+def patience_of(breaks: float) -> float:
+    """Seconds without a sign of life after which a peer's links count as broken, where they may be gone for ``breaks``.
+
+    A deadline that is shorter than both together may name a rank that waits, and not the one that was lost.
+    """
+    return max(5.0, breaks / 3) if breaks else 60.0

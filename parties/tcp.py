@@ -12,7 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from parties.channel import DEADLINE, Channel
+from parties.channel import DEADLINE, Channel, patience_of
 from parties.doorman import TELL, Doorman
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, PeerLost
 from parties.frames import HEADER_SIZE, Failure
@@ -30,8 +30,6 @@ __all__ = ["TcpChannel"]
 
 _log = logging.getLogger(__name__)
 
-_PATIENCE = 60.0
-_SHORT_PATIENCE = 5.0
 
 
 class TcpChannel(Channel):
@@ -78,7 +76,7 @@ class TcpChannel(Channel):
         if not 0 <= breaks < float("inf"):
             raise ConfigurationError(f"breaks of {breaks} s; want 0 or more")
         if patience is None:
-            patience = max(_SHORT_PATIENCE, breaks / 3) if breaks else _PATIENCE
+            patience = patience_of(breaks)
         handshake = min(10.0, max(1.0, breaks / 3)) if breaks else 10.0
         self._place = place = Place(rank, self.size, routes, context, secure, handshake)
         self._doorman = Doorman(place, doors)

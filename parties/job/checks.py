@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from parties.channel import patience_of
 from parties.errors import ConfigurationError
 from parties.job.lines import Path
 from parties.job.model import Job
@@ -148,8 +149,10 @@ def _reveals(job: Job) -> Iterator[Problem]:
 
 def _limits(job: Job) -> Iterator[Problem]:
     limits = job.limits
-    if not limits.breaks < limits.deadline:
-        yield Problem(("limits", "breaks"), f"{limits.breaks:g}", f"less than deadline, which is {limits.deadline:g}")
+    least = limits.breaks + patience_of(limits.breaks) if limits.breaks else 0.0
+    if not limits.deadline > least:
+        want = f"more than {least:g}: breaks, and {least - limits.breaks:g} s until one is noticed"
+        yield Problem(("limits", "deadline"), f"{limits.deadline:g}", want)
 
 
 def _reach(job: Job) -> Iterator[Problem]:

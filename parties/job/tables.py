@@ -67,7 +67,7 @@ class Limits(Table):
         default=120.0,
         gt=0,
         le=3600,
-        description="Seconds that a party waits for one message of a peer.",
+        description="Seconds that a party waits for one message of a peer, longer than breaks are.",
         examples=[120],
     )
     connect: float = Field(

@@ -123,7 +123,7 @@ FIELDS = [
     ("seconds = 60", "bytes = 1e9", "limits.bytes", "got 1000000000.0; want a whole number"),
     ("seconds = 60", "bytes = 0x1_0000_0000_0000_0000", "limits.bytes", "got a whole number of 65 bits; want 64 bits"),
     ("seconds = 60", "seconds = 07:32:00", "limits.seconds", "got a date or time; want a number"),
-    ("seconds = 60", "breaks = 120", "limits.breaks", "got 120; want less than deadline, which is 120"),
+    ("seconds = 60", "deadline = 40", "limits.deadline", "got 40; want more than 40: breaks, and 10 s"),
     ("a.example.org:7401", "a.example.org", "parties[0].address", "; want host:port, such as hospital-a.ex"),
     ("a.example.org:7401", "a.example.org:70000", "parties[0].address", "; want a port from 1 to 65535"),
     ("a.example.org:7401", "0.0.0.0:7401", "parties[0].address", "; want a host that the others can dial"),
