@@ -16,7 +16,6 @@ from parties.errors import (
     DeadlineError,
     DisagreementError,
     IdentityError,
-    JointfitError,
     PeerFailed,
     PeerLost,
     WireError,
@@ -30,29 +29,12 @@ from parties.reach import Doors, direct_routes
 from parties.secure import secure
 from parties.sockets import listen
 from parties.tls import TlsChannel
+from tests.parties.meshes import together
 
 
 @pytest.fixture
 def credentials(tmp_path):
     return local_credentials(3, tmp_path)
-
-
-def together(*actions):
-    """Run each in a thread; the results, or the errors, in order."""
-    results = [None] * len(actions)
-
-    def run(number, action):
-        try:
-            results[number] = action()
-        except JointfitError as error:
-            results[number] = error
-
-    threads = [threading.Thread(target=run, args=each) for each in enumerate(actions)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def connect(credentials, size=None, ranks=None, **given):
