@@ -81,11 +81,6 @@ class Sealer:
         key = read_key(Path(path), passphrase)
         return cls(key.private_numbers().private_value.to_bytes(32, "big"), purpose)
 
-    @classmethod
-    def throw_away(cls, purpose: str) -> Self:
-        """With a random key that ends with this process: for rehearsals, whose files nobody opens later."""
-        return cls(os.urandom(32), purpose)
-
     def erase(self) -> None:
         """Forget the key; nothing is sealed or opened afterwards. Copies may stay in memory until it is reused."""
         self._key[:] = bytes(len(self._key))

@@ -65,7 +65,7 @@ class TlsChannel(TcpChannel):
         def fit(plain: socket.socket, peer: int | None, timeout: float) -> tuple[socket.socket, int]:
             made, found = secure(plain, credentials, rank=rank, peer=peer, dialled=peer is not None, timeout=timeout)
             if found not in looked_at and (warning := peer_expires_soon(made)):
-                _log.warning("rank %d: %s", found, warning, extra={"event": "expires"})
+                _log.warning("rank %d: %s", found, warning, extra={"event": "expiry"})
             looked_at.add(found)
             return made, found
 

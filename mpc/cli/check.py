@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpc.cli.ending import said
-from mpc.cli.options import Commands, add_identity, add_job, examples
+from mpc.cli.options import Commands, add_identity, add_job, add_member, examples, key_and_certificate
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
@@ -36,8 +35,7 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add("check", "check job, keys, data, and links with the others", _CHECK, check)
     add_job(parser)
-    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="which member of the job this is")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="an owner's table: .csv, .csv.gz or .parquet")
+    add_member(parser)
     add_identity(parser)
     parser.add_argument("--within", type=float, default=60.0, metavar="S", help="seconds to wait for the others (60)")
     parser.add_argument("--alone", action="store_true", help="do not connect with the others")
@@ -53,8 +51,7 @@ def check(options: argparse.Namespace) -> int:
     if not options.within > 0:
         raise ConfigurationError(f"--within {options.within:g}; want seconds above 0")
     job, name = read_job(options.job), options.name
-    key = options.key or Path(f"{name}.key")
-    certificate = options.certificate or key.with_suffix(".crt")
+    key, certificate = key_and_certificate(options, name)
     state = options.state or state_folder(job, name)
     opened, passphrase = key_opens(name, key, options.passphrase_file)
     codes = _show([opened]), _show(local(job, name, options.job.parent, options.data, certificate, state))

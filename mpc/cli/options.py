@@ -111,6 +111,18 @@ def add_identity(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", type=Path, metavar="DIR", help=state)
 
 
+def add_member(parser: argparse.ArgumentParser) -> None:
+    """Which member this is, and its table."""
+    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="which member of the job this is")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="an owner's table: .csv, .csv.gz or .parquet")
+
+
+def key_and_certificate(options: argparse.Namespace, name: str) -> tuple[Path, Path]:
+    """The files that `add_identity` declares, by default those of the member's name."""
+    key = options.key or Path(f"{name}.key")
+    return key, options.certificate or key.with_suffix(".crt")
+
+
 def add_logging(parser: argparse._ActionsContainer) -> None:
     """How much is said, and how."""
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="least important lines shown (info)")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mpc import logs
 from mpc.cli.ending import ALL, end
-from mpc.cli.options import Commands, add_identity, add_job, add_logging, examples
+from mpc.cli.options import Commands, add_identity, add_job, add_logging, add_member, examples, key_and_certificate
 from parties import ConfigurationError
 
 _PARTY = f"""\
@@ -46,8 +45,7 @@ def add(commands: Commands) -> None:
     """Declare both commands."""
     parser = commands.add("party", "take part in a job, with data or without", _PARTY, party)
     add_job(parser)
-    parser.add_argument("--as", dest="name", required=True, metavar="NAME", help="which member of the job this is")
-    parser.add_argument("--data", type=Path, metavar="FILE", help="an owner's table: .csv, .csv.gz or .parquet")
+    add_member(parser)
     _add_common(parser)
     parser = commands.add("dealer", "take part in a job as its dealer", _DEALER, dealer)
     add_job(parser)
@@ -87,8 +85,7 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
     if job.member(name).deals != dealer:
         role, command = ("the dealer", "dealer") if job.member(name).deals else ("no dealer", "party")
         raise ConfigurationError(f"{name} is {role} in this job; want jointfit {command}")
-    key = options.key or Path(f"{name}.key")
-    certificate = options.certificate or key.with_suffix(".crt")
+    key, certificate = key_and_certificate(options, name)
     member = Membership(
         path=options.job,
         job=job,

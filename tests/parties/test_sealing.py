@@ -199,12 +199,12 @@ def test_the_key_is_the_scalar(tmp_path):
     assert Sealer.from_file(tmp_path / "a.key", PURPOSE).open(sealed(tmp_path, b"content")) == b"content"
 
 
-def test_a_throw_away_key_opens_its_own_files_only(tmp_path):
-    one = Sealer.throw_away(PURPOSE)
+def test_a_random_key_opens_its_own_files_only(tmp_path):
+    one = Sealer(os.urandom(32), PURPOSE)
     one.seal(b"x", tmp_path / "a")
     assert one.open(tmp_path / "a") == b"x"
     with pytest.raises(ConfigurationError, match="another key"):
-        Sealer.throw_away(PURPOSE).open(tmp_path / "a")
+        Sealer(os.urandom(32), PURPOSE).open(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
