@@ -83,3 +83,14 @@ def test_data_files_are_packaged():
         for path in (ROOT / package).rglob("*"):
             if path.is_file() and path.suffix not in {".py", ".pyc"}:
                 assert path.name in declared, f"{path} would be missing from an installed package"
+
+
+def test_the_public_names_of_mpc_stand_in_three_equal_lists():
+    """For types, for `from mpc import *`, and for what is loaded at first use."""
+    tree = ast.parse((ROOT / "mpc/__init__.py").read_text("utf-8"))
+    (typed,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imports = {alias.name: node.module for node in typed.body for alias in node.names}
+    lists = {node.targets[0].id: ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)
+             and isinstance(node.targets[0], ast.Name)}  # fmt: skip
+    assert imports == lists["_WHERE"]
+    assert sorted(imports) == sorted(lists["__all__"])
