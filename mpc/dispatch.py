@@ -49,6 +49,18 @@ def run(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not secret:
         return _in_the_clear(func, args, kwargs)
     note(tensor.session, func, args, kwargs)
+    profiler = tensor.session.profiler
+    if profiler is None:
+        return _secret(func, args, kwargs, lazy=lazy)
+    before = profiler.begin(func)
+    try:
+        return _secret(func, args, kwargs, lazy=lazy)
+    finally:
+        profiler.end(before)
+
+
+def _secret(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, lazy: bool) -> Any:
+    """Run on operands of which some are secret, and some perhaps lazy."""
     if lazy and func in LINEAR:
         return postpone(func, args, kwargs)
     kernel = OPERATIONS.kernels.get(func)

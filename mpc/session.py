@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
+    from mpc.profiling.profiler import Profiler
     from protocols.base import Protocol
 
 
@@ -112,7 +113,10 @@ class Session:
         facts: what was compared with the other ranks when the session started.
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
+        profiler: what `mpc.profile` accounts with, None without.
     """
+
+    profiler: Profiler | None = None
 
     def __init__(
         self,
@@ -228,6 +232,10 @@ class Session:
             sent = total.bytes_sent + self.counts.overhead_bytes
             facts = {"event": "closed", "rounds": total.rounds, "bytes_sent": sent}
             _log.info("session closed: %d rounds, %.1f MB sent", total.rounds, sent / 1e6, extra=facts)
+
+    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        """What is computed later, in whose profile it counts for where the program is now."""
+        return compute if self.profiler is None else self.profiler.recorder.bound(compute)
 
     # In -------------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from parties.errors import (
     WireError,
 )
 from parties.limits import Limits
+from parties.observer import Observer
 from parties.party import Party
 from parties.prg import Generator, derive, new_seed
 from parties.ranks import Role
@@ -38,6 +39,7 @@ __all__ = [
     "LimitError",
     "Limits",
     "LogError",
+    "Observer",
     "Party",
     "PeerError",
     "PeerFailed",

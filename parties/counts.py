@@ -40,10 +40,13 @@ class Counts:
     Attributes:
         by_label: one Count for each pair (phase, label); phases are "setup", "offline" and "online".
         overhead_bytes: frame headers that this rank sent, which ``bytes_sent`` leaves out.
+        sent_to, received_from: payload bytes by peer, in all phases.
     """
 
     by_label: dict[tuple[str, str], Count] = field(default_factory=dict)
     overhead_bytes: int = 0
+    sent_to: dict[int, int] = field(default_factory=dict)
+    received_from: dict[int, int] = field(default_factory=dict)
 
     def line(self, phase: str, label: str) -> Count:
         """The live line for a phase and label, made if there is none yet."""
@@ -52,6 +55,17 @@ class Counts:
         if found is None:
             found = self.by_label[key] = Count()
         return found
+
+    def sent(self, line: Count, to: int, size: int) -> None:
+        """Enter a message that was sent."""
+        line.bytes_sent += size
+        line.messages += 1
+        self.sent_to[to] = self.sent_to.get(to, 0) + size
+
+    def received(self, line: Count, source: int, size: int) -> None:
+        """Enter a message that has come."""
+        line.bytes_received += size
+        self.received_from[source] = self.received_from.get(source, 0) + size
 
     def total(self, phase: str | None = None) -> Count:
         """The sum over all labels of a phase, or of all phases."""
@@ -80,10 +94,21 @@ class Counts:
 
     def snapshot(self) -> Counts:
         """A copy that later traffic does not change."""
-        return Counts({key: count + Count() for key, count in self.by_label.items()}, self.overhead_bytes)
+        lines = {key: count + Count() for key, count in self.by_label.items()}
+        return Counts(lines, self.overhead_bytes, dict(self.sent_to), dict(self.received_from))
 
     def __sub__(self, earlier: Counts) -> Counts:
         """What came between two snapshots; lines without traffic are left out."""
         lines = {key: count - earlier.by_label.get(key, Count()) for key, count in self.by_label.items()}
         kept = {key: count for key, count in lines.items() if count != Count()}
-        return Counts(kept, self.overhead_bytes - earlier.overhead_bytes)
+        return Counts(
+            kept,
+            self.overhead_bytes - earlier.overhead_bytes,
+            _less(self.sent_to, earlier.sent_to),
+            _less(self.received_from, earlier.received_from),
+        )
+
+
+def _less(later: dict[int, int], earlier: dict[int, int]) -> dict[int, int]:
+    more = {rank: size - earlier.get(rank, 0) for rank, size in later.items()}
+    return {rank: size for rank, size in more.items() if size}

@@ -54,9 +54,12 @@ class DryParty(Party):
         """Count one round; see `Party.exchange`. Returns an empty dictionary."""
         line = self.counts.line(phase, label)
         line.rounds += 1
-        for data in outgoing.values():
-            self._count(data, label, phase)
-        line.bytes_received += sum(incoming.values())
+        self.observer.begins(label, phase)
+        for to, data in outgoing.items():
+            self._count(to, data, label, phase)
+        for source, size in incoming.items():
+            self._got(source, size, label, phase)
+        self.observer.ends(label, phase)
         return {}
 
     def round(self, sent: Mapping[int, Mapping[int, int]], label: str) -> None:
@@ -72,7 +75,7 @@ class DryParty(Party):
 
     def send(self, to: int, data: Buffer | int, label: str, phase: str = "offline") -> None:
         """Count one message; see `Party.send`."""
-        self._count(data, label, phase)
+        self._count(to, data, label, phase)
 
     def receive(
         self,
@@ -83,7 +86,7 @@ class DryParty(Party):
         phase: str = "offline",
     ) -> memoryview:
         """Count ``size`` bytes, none if it is None; see `Party.receive`. Returns an empty view."""
-        self.counts.line(phase, label).bytes_received += size or 0
+        self._got(source, size or 0, label, phase)
         return memoryview(bytearray())
 
     def flush(self) -> None:
@@ -94,15 +97,15 @@ class DryParty(Party):
         if data is None:
             self.counts.line("setup", label)
             return b""
-        for _ in range(self.size - 1):
-            self._count(data, label, "setup")
+        for to in self._others():
+            self._count(to, data, label, "setup")
         return data
 
     def agree(self, label: str, value: bytes) -> None:
         """Count the comparison; see `Party.agree`."""
-        for _ in range(self.size - 1):
-            self._count(value, label, "setup")
-            self.counts.line("setup", label).bytes_received += len(value)
+        for to in self._others():
+            self._count(to, value, label, "setup")
+            self._got(to, len(value), label, "setup")
 
     def fail(self, error: BaseException) -> None:
         """Nobody is told."""
@@ -110,8 +113,12 @@ class DryParty(Party):
     def close(self) -> None:
         """Nothing is open."""
 
-    def _count(self, data: Buffer | int, label: str, phase: str) -> None:
-        line = self.counts.line(phase, label)
-        line.bytes_sent += data if isinstance(data, int) else flat(data).nbytes
-        line.messages += 1
+    def _count(self, to: int, data: Buffer | int, label: str, phase: str) -> None:
+        size = data if isinstance(data, int) else flat(data).nbytes
+        self.counts.sent(self.counts.line(phase, label), to, size)
         self.counts.overhead_bytes += HEADER_SIZE
+        self.observer.sent(to, 0, size, label, phase)
+
+    def _got(self, source: int, size: int, label: str, phase: str) -> None:
+        self.counts.received(self.counts.line(phase, label), source, size)
+        self.observer.received(source, 0, size, label, phase)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from parties.errors import DisagreementError
+from parties.errors import DeadlineError, DisagreementError
 from parties.frames import Header, advance
 
-__all__ = ["Flow", "Link", "difference", "disagreement"]
+__all__ = ["Flow", "Link", "difference", "disagreement", "late"]
 
 
 class Flow:
@@ -85,3 +85,10 @@ def disagreement(rank: int, source: int, label: str, size: int | None, header: H
         "agree, an earlier step, a public number or the sizes of the other direction differ",
         rank=source,
     )
+
+
+def late(rank: int, source: int, label: str, size: int | None, deadline: float, rounds: int) -> DeadlineError:
+    """The error of a rank that waited too long for another one."""
+    bytes_ = "" if size is None else f" ({size} bytes)"
+    text = f"rank {rank} waited more than {deadline:g} s for rank {source}: '{label}'{bytes_}, round {rounds}"
+    return DeadlineError(text, rank=source, label=label)

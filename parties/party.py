@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from parties.channel import flat
-from parties.counts import Counts
+from parties.counts import Count, Counts
 from parties.errors import ConfigurationError, DeadlineError, DisagreementError, JointfitError, PeerError, WireError
 from parties.frames import HEADER_SIZE, Failure, FrameType, Header, advance
-from parties.links import Link, difference, disagreement
+from parties.links import Link, difference, disagreement, late
+from parties.observer import Observer
 from parties.ranks import Role, check_size
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Party:
             sends what it has gathered, which its peers ask for first.
         limits: what the session may take, see Limits; None: anything. Every call that sends or receives checks it, and
             raises LimitError.
+        observer: is told of all messages, rounds and waits; one that does nothing, unless it is set.
 
     Raises:
         ConfigurationError: too few ranks (beside a dealer or clients there are two computing parties), or a dealer that
@@ -78,6 +80,7 @@ class Party:
     counts: Counts
     before_waiting: Callable[[], None] | None = None
     limits: Limits | None = None
+    observer = Observer()
 
     def __init__(self, channel: Channel, *, dealer: bool | int | None, clients: int = 0) -> None:
         self._place(channel.rank, channel.size, dealer, clients)
@@ -145,31 +148,32 @@ class Party:
         """
         line = self.counts.line(phase, label)
         line.rounds += 1
+        self.observer.begins(label, phase)
         cut = label.encode("ascii", "replace")[:32]
         try:
             for to, data in outgoing.items():
                 view = flat(data)
                 digest = self._link(to).step(f"{label}\0{context}", view.nbytes, incoming.get(to, -1))
                 self._send(FrameType.EXCHANGE, to, cut, digest, view)
-                line.bytes_sent += view.nbytes
-                line.messages += 1
+                self._sent(line, to, view.nbytes, label, phase)
             result: dict[int, memoryview] = {}
             for source, size in incoming.items():
                 link = self._link(source)
                 if source not in outgoing:
                     link.step(f"{label}\0{context}", -1, size)
+                self.observer.waits()
                 header = self._header(source, label, size)
                 want = FrameType.EXCHANGE
                 if header.type != want or header.digest != link.digest:
                     raise disagreement(self.rank, source, label, size, header)
                 if header.length != size:
                     raise WireError(f"{header.length} bytes from rank {source} for '{label}'; want {size}", rank=source)
-                room = into.get(source) if into is not None else None
-                result[source] = self._payload(source, label, size, room)
-                line.bytes_received += size
+                result[source] = self._payload(source, label, size, (into or {}).get(source))
+                self._received(line, source, size, label, phase)
         except JointfitError as error:
             self._fail_on(error, label)
             raise
+        self.observer.ends(label, phase)
         return result
 
     # One direction --------------------------------------------------------------------------------------------------
@@ -284,10 +288,9 @@ class Party:
         return (rank for rank in range(self.size) if rank != self.rank)
 
     def _link(self, rank: int) -> Link:
-        link = self._links.get(rank)
-        if link is None:
+        if rank not in self._links:
             raise ConfigurationError(f"rank {rank} is no peer of rank {self.rank}; want another rank below {self.size}")
-        return link
+        return self._links[rank]
 
     def _send(self, kind: FrameType, to: int, label: bytes, digest: bytes, view: memoryview) -> None:
         if self._over:
@@ -312,14 +315,13 @@ class Party:
         except JointfitError as error:
             self._fail_on(error, label)
             raise
-        line = self.counts.line(phase, label)
-        line.bytes_sent += view.nbytes
-        line.messages += 1
+        self._sent(self.counts.line(phase, label), to, view.nbytes, label, phase)
 
     def _receive(
         self, kind: FrameType, source: int, label: str, *, size: int | None, limit: int, phase: str
     ) -> memoryview:
         link = self._link(source)
+        self.observer.waits()
         try:
             header = self._header(source, label, size)
             digest = advance(link.digest_in, label, header.length, -1)
@@ -336,17 +338,28 @@ class Party:
         except JointfitError as error:
             self._fail_on(error, label)
             raise
-        self.counts.line(phase, label).bytes_received += header.length
+        self._received(self.counts.line(phase, label), source, header.length, label, phase)
         return data
+
+    def _sent(self, line: Count, to: int, size: int, label: str, phase: str) -> None:
+        self.counts.sent(line, to, size)
+        self.observer.sent(to, self._links[to].sent - 1, size, label, phase)
+
+    def _received(self, line: Count, source: int, size: int, label: str, phase: str) -> None:
+        self.counts.received(line, source, size)
+        self.observer.goes_on()
+        self.observer.received(source, self._links[source].received - 1, size, label, phase)
 
     def _hold_back(self, to: int, link: Link, label: str, size: int) -> None:
         """Wait until the dealer's stream to a rank is within two marks; see links.Flow."""
+        self.observer.waits()
         while link.flow.ahead >= 2:
             header = self._any_header(to, label, None)
             if header.type != FrameType.CREDIT:
                 raise disagreement(self.rank, to, f"credit for {label}", 0, header)
             link.flow.ahead -= 1
         link.flow.ahead += link.flow.passes(size)
+        self.observer.goes_on()
 
     def _header(self, source: int, label: str, size: int | None) -> Header:
         """The next header of a rank, checked but for its digest; credits are taken note of on the way."""
@@ -394,16 +407,7 @@ class Party:
         return room
 
     def _late(self, source: int, label: str, size: int | None) -> JointfitError:
-        over = None if self.limits is None else self.limits.over()
-        if over is not None:
-            return over
-        bytes_ = "" if size is None else f" ({size} bytes)"
-        return DeadlineError(
-            f"rank {self.rank} waited more than {self.channel.deadline:g} s for rank {source}: '{label}'{bytes_}, "
-            f"round {self.counts.rounds}",
-            rank=source,
-            label=label,
-        )
+        return (self.limits and self.limits.over()) or late(self.rank, source, label, size, self.channel.deadline, self.counts.rounds)
 
     def _ended(self, label: str) -> JointfitError:
         return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")

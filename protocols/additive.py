@@ -15,7 +15,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DryParty, Party, Role, Seeds, exchange_seeds
+from parties import ConfigurationError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
 from protocols import bits as bit_steps
 from protocols import clients, compare, exponential, products, scaled, smooth, sorting, tournament, truncate
 from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
@@ -24,13 +24,12 @@ from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.memory import Memory
+from protocols.recorder import Recorder
 from protocols.ring import broadcast, joined, outline
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
 from protocols.transcript import Transcript
 from protocols.wire import open_all, to_bytes
-
-Observer = Callable[[Tensor], None]
 
 ROUNDING = ("chance", "faithful")
 
@@ -53,7 +52,7 @@ class Additive(Steps, Protocol):
         device: str | torch.device = "cpu",
         planning: bool = False,
         source: Source | None = None,
-        observe: Observer | None = None,
+        observe: Callable[[Tensor], None] | None = None,
     ) -> None:
         """Set up the seeds with the other ranks.
 
@@ -103,6 +102,10 @@ class Additive(Steps, Protocol):
 
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
+
+    def watch(self, recorder: Recorder | None) -> None:
+        self.scheduler.recorder = self.correlations.recorder = recorder
+        self.party.observer = recorder or Observer()
 
     @property
     def offline_bytes(self) -> int:

@@ -14,12 +14,15 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from parties import ConfigurationError
+
+if TYPE_CHECKING:
+    from protocols.recorder import Recorder
 
 Structural = Callable[[Tensor], Tensor]
 """A map that only selects, repeats, moves or zero-fills elements (reshape, index, pad, flip, ...)."""
@@ -110,6 +113,9 @@ class Protocol(abc.ABC):
 
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
         """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
+
+    def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
+        """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
 
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""

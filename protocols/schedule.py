@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from protocols.recorder import Recorder
 
 PENDING_LIMIT = 1024
 """Steps that may wait at once; beyond it rounds are run early, so that a program that reveals nothing stays bounded."""
@@ -39,10 +42,10 @@ class Opening(Awaitable):
 
     ``width`` counts the bytes of each element that are sent, for additive words (the value is then modulo
     2^(8 * width)); None stands for packed bits that are combined by exclusive or. ``sender``: the one rank whose part
-    is the value; None if all parts make it up.
+    is the value; None if all parts make it up. ``where``: see `recorder`.
     """
 
-    __slots__ = ("part", "sender", "value", "width")
+    __slots__ = ("part", "sender", "value", "where", "width")
 
     def __init__(self, part: Tensor, width: int | None, sender: int | None = None) -> None:
         super().__init__()
@@ -50,6 +53,7 @@ class Opening(Awaitable):
         self.width = width
         self.sender = sender
         self.value: Tensor | None = None
+        self.where = 0
 
     @property
     def bytes(self) -> int:
@@ -71,17 +75,21 @@ Step = Generator[Awaitable, None, Any]
 
 
 class Task:
-    """A running step and what to do with its result."""
+    """A running step and what to do with its result. ``where``: see `recorder`."""
 
-    __slots__ = ("finish", "step")
+    __slots__ = ("finish", "step", "where")
 
-    def __init__(self, step: Step, finish: Callable[[Any], None]) -> None:
+    def __init__(self, step: Step, finish: Callable[[Any], None], where: int = 0) -> None:
         self.step = step
         self.finish = finish
+        self.where = where
 
 
 class Scheduler:
-    """Runs steps and rounds. ``exchange`` opens a list of openings, setting their values, in one round."""
+    """Runs steps and rounds. ``exchange`` opens a list of openings, setting their values, in one round.
+
+    ``recorder``, if there is one, is told which step runs and what is opened.
+    """
 
     def __init__(self, exchange: Callable[[list[Opening]], None]) -> None:
         self._exchange = exchange
@@ -90,11 +98,13 @@ class Scheduler:
         self._ready: deque[Task] = deque()
         self._running = False
         self.pending = 0
+        self.recorder: Recorder | None = None
 
     def start(self, step: Step, finish: Callable[[Any], None]) -> None:
         """Run a step until it waits; ``finish`` gets its result, now or later."""
         self.pending += 1
-        self._advance(Task(step, finish))
+        recorder = self.recorder
+        self._advance(Task(step, finish) if recorder is None else Task(step, finish, recorder.step(step)))
         if not self._running:
             self._drain()
             while self._queue and (self.pending > PENDING_LIMIT or self._queued > QUEUE_LIMIT):
@@ -104,6 +114,8 @@ class Scheduler:
         """Have something opened in the next round."""
         self._queue.append(opening)
         self._queued += opening.bytes
+        if self.recorder is not None:
+            opening.where = self.recorder.now
         return opening
 
     def release(self, done: Awaitable) -> None:
@@ -124,7 +136,12 @@ class Scheduler:
     def round(self) -> None:
         """Open all that is queued in one round."""
         openings, self._queue, self._queued = self._queue, [], 0
+        recorder = self.recorder
+        if recorder is not None:
+            recorder.opens(openings)
         self._exchange(openings)
+        if recorder is not None:
+            recorder.opened()
         self._running = True
         try:
             for opening in openings:
@@ -141,7 +158,19 @@ class Scheduler:
         finally:
             self._running = False
 
+    def bound(self, function: Callable[[], None]) -> Callable[[], None]:
+        """The function, which will count for where the program is now, whenever it is called."""
+        return function if self.recorder is None else self.recorder.bound(function)
+
     def _advance(self, task: Task) -> None:
+        if self.recorder is None:
+            self._go_on(task)
+            return
+        before = self.recorder.enter(task.where)
+        self._go_on(task)
+        self.recorder.enter(before)
+
+    def _go_on(self, task: Task) -> None:
         try:
             wanted = next(task.step)
             while wanted.ready:

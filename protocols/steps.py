@@ -97,7 +97,7 @@ class Steps:
 
             self.scheduler.start(step(), lambda _: self.scheduler.release(out))  # type: ignore[arg-type]
 
-        out.start = start
+        out.start = self.scheduler.bound(start)
         return out
 
     def value(self, x: AdditiveShare) -> Generator[Any, None, Tensor]:

@@ -41,7 +41,7 @@ LINEAR = frozenset({
 
 def lazy_result(session: Any, shape: torch.Size, dtype: torch.dtype, compute: Callable[[], Value]) -> SharedTensor:
     """Make a tensor whose value is computed when it is needed."""
-    return SharedTensor.wrap(session, Lazy(shape, lambda: compute().secret), dtype)
+    return SharedTensor.wrap(session, Lazy(shape, session.bound(lambda: compute().secret)), dtype)
 
 
 def postpone(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SharedTensor:
@@ -55,7 +55,7 @@ def postpone(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shared
     def compute() -> Any:
         return lift(kernel(*frozen, **kwargs)).secret
 
-    return SharedTensor.wrap(session, Lazy(model.shape, compute, needs), model.dtype)
+    return SharedTensor.wrap(session, Lazy(model.shape, session.bound(compute), needs), model.dtype)
 
 
 def _map(a: Any, function: Callable[[Tensor], Any]) -> Any:

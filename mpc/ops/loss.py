@@ -145,7 +145,7 @@ def nll_loss(x: Any, target: Any, weight: Any, reduction: int, ignore_index: int
     needs = [] if lazy is None else [lazy]
     kept = x if store is None or lazy is None else SharedTensor(Store(store.session, lazy), geometry, x.dtype)
     value = None if needs else lift(x)
-    session = rows.session or weights.session or (store.session if store is not None else None)
+    session: Any = rows.session or weights.session or (store.session if store is not None else None)
 
     def compute() -> Any:
         v = lift(kept) if value is None else value
@@ -156,7 +156,7 @@ def nll_loss(x: Any, target: Any, weight: Any, reduction: int, ignore_index: int
         return (loss / total if reduction == MEAN else loss).secret
 
     shape = torch.Size([n for d, n in enumerate(x.shape) if d != axis]) if reduction == NONE else torch.Size()
-    out = SharedTensor.wrap(session, Lazy(shape, compute, needs), x.dtype)
+    out = SharedTensor.wrap(session, Lazy(shape, session.bound(compute), needs), x.dtype)
     if total.session is None:
         total.session = session
     return out, result(total, x.dtype)

@@ -269,7 +269,7 @@ class Softmax:
     def __init__(self, x: Value, dim: int) -> None:
         self.x, self.dim = x, dim
         self._parts: tuple[Value, Value, Value] | None = None
-        self.quotient = Lazy(x.shape, self._divide)
+        self.quotient = Lazy(x.shape, x.session.bound(self._divide))
 
     def parts(self) -> tuple[Value, Value, Value]:
         """x - max, its exponential, and the sum of that, which is from 1 to the number of terms."""

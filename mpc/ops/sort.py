@@ -30,7 +30,7 @@ def positions(bits: Value, dim: int, keepdim: bool, places: torch.Tensor | None 
         out = (bits * where).sum(dim, keepdim) if len(bits.shape) else bits * 0
         return out.number if out.share is not None else session.protocol.constant(out.public.to(torch.int64), 0)
 
-    out = SharedTensor.wrap(session, Lazy(torch.Size(shape), compute), torch.int64)
+    out = SharedTensor.wrap(session, Lazy(torch.Size(shape), session.bound(compute)), torch.int64)
     if places is None and bits.share is not None:
         out._store.notes["one_hot"] = bits.share
     return out

@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -32,6 +32,9 @@ from protocols.correlations.source import CHECK, Source
 from protocols.form import Mask
 from protocols.memory import Memory
 from protocols.ring import as_bytes, outline
+
+if TYPE_CHECKING:
+    from protocols.recorder import Recorder
 
 FLUSH = 1 << 20
 """The dealer sends its corrections at the end of a round, or earlier once this many bytes are waiting."""
@@ -78,6 +81,7 @@ class Correlations:
         self.offline_bytes = 0
         self.planning = source is None
         self._closed = False
+        self.recorder: Recorder | None = None
 
     def finish(self) -> None:
         """Hand over what is waiting: the program ended well."""
@@ -119,7 +123,10 @@ class Correlations:
 
         Cost: the outputs' bytes once, from the dealer to the last party, offline.
         """
-        self.offline_bytes += sum(output.bytes for output in outputs)
+        size = sum(output.bytes for output in outputs)
+        self.offline_bytes += size
+        if self.recorder is not None:
+            self.recorder.dealt(size)
         self._dealt += 1
         self._last = f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}"
         self.note(self._last.encode())
@@ -172,6 +179,8 @@ class Correlations:
         correction = others  # in its place: fresh memory costs more than the subtraction
         torch.sub(value, others, out=correction) if output.additive else correction.bitwise_xor_(value)
         if correction.numel():
+            if self.recorder is not None:
+                self.recorder.gathers(output.bytes)
             self._waiting.append(as_bytes(self._memory.to_host(correction)))
             self._waiting_bytes += output.bytes
             if self._waiting_bytes >= FLUSH:

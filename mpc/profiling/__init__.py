@@ -1,0 +1,1 @@
+"""Where bytes, rounds and seconds of a run go: by module, part of a step, operation and protocol step."""

@@ -1,0 +1,290 @@
+"""Recorder: one rank's account of bytes, rounds and seconds, by where in the program they come from.
+
+Where is a pair (place, step). The place is a number that the layer above sets and understands (a module, an
+operation); the step is a protocol step, or what a message is called that no step opens. The scheduler enters a step's
+where whenever the step goes on, so what it opens counts for the place that asked for it, however late.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import CodeType, GeneratorType
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from parties import Observer
+
+if TYPE_CHECKING:
+    from protocols.schedule import Opening, Step
+
+EVENTS = 200_000
+"""Events of the timeline that are kept; later ones are counted in ``dropped``."""
+
+_LABELS = 1000
+
+_LABEL = re.compile(r"[^a-z ]")
+"""What ends the part of a label that has no numbers or names in it."""
+
+
+class Event(NamedTuple):
+    """A line of the timeline. ``kind``: "operation", "round", "wait", "sent" or "received".
+
+    ``begin`` and ``end`` are seconds of the monotonic clock. ``where`` tells the place; ``sent`` and ``received`` are
+    bytes of a round; ``peer`` and ``number`` name a message.
+    """
+
+    kind: str
+    begin: float
+    end: float
+    where: int
+    sent: int = 0
+    received: int = 0
+    peer: int = -1
+    number: int = -1
+
+
+@dataclass(slots=True)
+class Work:
+    """What one where costs this rank: seconds of its own, seconds of waiting, bytes that the dealer has to deal."""
+
+    computing: float = 0.0
+    waiting: float = 0.0
+    correlations: int = 0
+    calls: int = 0
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Payload bytes of one where in one phase."""
+
+    sent: int = 0
+    received: int = 0
+
+
+@dataclass(slots=True)
+class Pattern:
+    """How many rounds and messages carried something of exactly the same wheres."""
+
+    rounds: int = 0
+    messages: int = 0
+
+
+@dataclass(slots=True)
+class _Round:
+    begin: float
+    sent: int = 0
+    received: int = 0
+    messages: int = 0
+
+
+class Recorder(Observer):
+    """Accounts for one rank, on its own thread.
+
+    Arguments: the rank, and how many computing ones there are.
+
+    Attributes:
+        wheres: (place, step) by number; number 0 is (0, ""), the program itself.
+        now: the number of where this rank is.
+        work: by where; ``traffic``: by where and phase; ``patterns``: by phase and the wheres that travelled together.
+        events, dropped: the timeline, and how many events found no room in it.
+        begun, ended: seconds of the monotonic clock; ``ended`` moves with every change of where.
+
+    The sums of ``traffic``, and of rounds and messages in ``patterns``, equal what the Party counts meanwhile.
+    """
+
+    def __init__(self, rank: int, computing: int) -> None:
+        self.rank, self.computing = rank, computing
+        self.wheres: list[tuple[int, str]] = [(0, "")]
+        self._numbers = {(0, ""): 0}
+        self._steps: dict[CodeType, str] = {}
+        self._labels: dict[str, str] = {}
+        self.now = 0
+        self.work = [Work()]
+        self.traffic: dict[tuple[int, str], Traffic] = {}
+        self.patterns: dict[tuple[str, frozenset[int]], Pattern] = {}
+        self.events: list[Event] = []
+        self.dropped = 0
+        self._wire = self.number(0, "round")
+        self._gathered: Counter[int] = Counter()
+        self._opening: dict[int | None, dict[int, int]] = {}
+        self._round: _Round | None = None
+        self._back = 0
+        self.begun = self.ended = time.perf_counter()
+
+    # Where ----------------------------------------------------------------------------------------------------------
+
+    def number(self, place: int, step: str = "") -> int:
+        """The number of a where, which is new if it is the first time."""
+        found = self._numbers.get((place, step))
+        if found is None:
+            found = self._numbers[place, step] = len(self.wheres)
+            self.wheres.append((place, step))
+            self.work.append(Work())
+        return found
+
+    def enter(self, where: int) -> int:
+        """Be elsewhere from now on; seconds so far count for the place left, whose number is returned."""
+        now, before = time.perf_counter(), self.now
+        self.work[before].computing += now - self.ended
+        self.ended = now
+        self.now = where
+        return before
+
+    def step(self, step: Step) -> int:
+        """The number of a protocol step that is started where this rank is."""
+        code = cast("GeneratorType[Any, None, Any]", step).gi_code
+        name = self._steps.get(code)
+        if name is None:
+            module = Path(code.co_filename).stem
+            function = code.co_qualname.partition(".<locals>")[0].rpartition(".")[2]
+            name = self._steps[code] = f"{module}.{function}"
+        where = self.number(self.wheres[self.now][0], name)
+        self.work[where].calls += 1
+        return where
+
+    def bound(self, function: Callable[[], Any]) -> Callable[[], Any]:
+        """The function, which will count for where this rank is now, whenever it is called."""
+        where = self.now
+
+        def run() -> Any:
+            before = self.enter(where)
+            try:
+                return function()
+            finally:
+                self.enter(before)
+
+        return run
+
+    def operation(self, begin: float) -> None:
+        """Note that what this rank does now, begun at that second, is a whole for the timeline."""
+        self._note(Event("operation", begin, time.perf_counter(), self.now))
+
+    # Correlations ---------------------------------------------------------------------------------------------------
+
+    def dealt(self, size: int) -> None:
+        """A correlation is asked for that costs the dealer so many bytes."""
+        self.work[self.now].correlations += size
+
+    def gathers(self, size: int) -> None:
+        """The dealer has so many bytes more to send in its next message."""
+        self._gathered[self.now] += size
+
+    # Rounds ---------------------------------------------------------------------------------------------------------
+
+    def opens(self, openings: Sequence[Opening]) -> None:
+        """The scheduler begins to open these, in the next round."""
+        self._opening = {}
+        for one in openings:
+            sizes = self._opening.setdefault(one.sender, {})
+            sizes[one.where] = sizes.get(one.where, 0) + one.bytes
+        self._back = self.enter(self._wire)
+
+    def opened(self) -> None:
+        """They are open: the seconds this took are divided among them by their bytes."""
+        self.enter(self._back)
+        sizes: Counter[int] = Counter()
+        for table in self._opening.values():
+            sizes.update(table)
+        total, wire = sum(sizes.values()), self.work[self._wire]
+        for where, size in sizes.items():
+            part = size / total if total else 1 / len(sizes)
+            self.work[where].computing += wire.computing * part
+            self.work[where].waiting += wire.waiting * part
+        wire.computing = wire.waiting = 0.0
+        self._opening = {}
+
+    # What the Party tells -------------------------------------------------------------------------------------------
+
+    def begins(self, label: str, phase: str) -> None:
+        self._round = _Round(time.perf_counter())
+
+    def sent(self, to: int, number: int, size: int, label: str, phase: str) -> None:
+        if self._gathered and phase == "offline":
+            parts: dict[int, int] = dict(self._gathered)
+            self._gathered.clear()
+        else:
+            parts = self._parts(self.rank) if self._round is not None else {}
+        rest = size - sum(parts.values())
+        if rest or not parts:
+            parts[self._named(label)] = rest
+        for where, part in parts.items():
+            self._line(where, phase).sent += part
+        if self._round is None:
+            self._pattern(phase, parts).messages += 1
+        else:
+            self._round.messages += 1
+            self._round.sent += size
+        now = time.perf_counter()
+        self._note(Event("sent", now, now, next(iter(parts)), sent=size, peer=to, number=number))
+
+    def waits(self) -> None:
+        self.enter(self.now)
+
+    def goes_on(self) -> None:
+        began, self.ended = self.ended, time.perf_counter()
+        self.work[self.now].waiting += self.ended - began
+        self._note(Event("wait", began, self.ended, self.now))
+
+    def received(self, source: int, number: int, size: int, label: str, phase: str) -> None:
+        parts = self._parts(source) if self._round is not None else {}
+        rest = size - sum(parts.values())
+        if rest or not parts:
+            parts[self._named(label)] = rest
+        for where, part in parts.items():
+            self._line(where, phase).received += part
+        if self._round is not None:
+            self._round.received += size
+        now = time.perf_counter()
+        self._note(Event("received", now, now, next(iter(parts)), received=size, peer=source, number=number))
+
+    def ends(self, label: str, phase: str) -> None:
+        wheres: set[int] = set()
+        for sizes in self._opening.values():
+            wheres.update(sizes)
+        pattern = self._pattern(phase, wheres or (self._named(label),))
+        done, self._round = self._round, None
+        if done is not None:
+            pattern.rounds += 1
+            pattern.messages += done.messages
+            parts = self._parts(self.rank) or {self._named(label): 0}
+            where = max(parts, key=parts.__getitem__)
+            self._note(Event("round", done.begin, time.perf_counter(), where, done.sent, done.received))
+
+    def _parts(self, rank: int) -> dict[int, int]:
+        """What a message of that rank consists of, by where, if a round of openings is on."""
+        parts = dict(self._opening.get(None, {})) if rank < self.computing else {}
+        for where, size in self._opening.get(rank, {}).items():
+            parts[where] = parts.get(where, 0) + size
+        return parts
+
+    def _named(self, label: str) -> int:
+        """Where a message without openings belongs: the place that this rank is at, and what the message is called."""
+        name = self._labels.get(label)
+        if name is None:
+            name = _LABEL.split(label)[0].strip() or "message"
+            if len(self._labels) < _LABELS:
+                self._labels[label] = name
+        return self.number(self.wheres[self.now][0], name)
+
+    def _line(self, where: int, phase: str) -> Traffic:
+        found = self.traffic.get((where, phase))
+        if found is None:
+            found = self.traffic[where, phase] = Traffic()
+        return found
+
+    def _pattern(self, phase: str, wheres: Iterable[int]) -> Pattern:
+        key = (phase, frozenset(wheres))
+        found = self.patterns.get(key)
+        if found is None:
+            found = self.patterns[key] = Pattern()
+        return found
+
+    def _note(self, event: Event) -> None:
+        if len(self.events) < EVENTS:
+            self.events.append(event)
+        else:
+            self.dropped += 1
