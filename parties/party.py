@@ -383,8 +383,7 @@ class Party:
             raise (error if error.relayed else self._late(source, label, size)) from error.__cause__
         except WireError as error:
             raise WireError(f"malformed frame from rank {source}: {error}", rank=source) from None
-        unknown = bytes(16)
-        if header.session != self.session and not (self.session == unknown and header.type == FrameType.SETUP):
+        if header.session != self.session and not (self.session == bytes(16) and header.type == FrameType.SETUP):
             raise WireError(f"frame of another session from rank {source} for '{label}'", rank=source)
         if header.sequence != link.received:
             text = f"frame {header.sequence} from rank {source} for '{label}'; want {link.received}"
@@ -407,7 +406,8 @@ class Party:
         return room
 
     def _late(self, source: int, label: str, size: int | None) -> JointfitError:
-        return (self.limits and self.limits.over()) or late(self.rank, source, label, size, self.channel.deadline, self.counts.rounds)
+        waited = self.channel.deadline
+        return (self.limits and self.limits.over()) or late(self.rank, source, label, size, waited, self.counts.rounds)
 
     def _ended(self, label: str) -> JointfitError:
         return JointfitError(f"nothing can be sent or received for '{label}': the session is over, {self._over}")

@@ -28,7 +28,12 @@ Runner = Callable[[Callable[[Any], Any]], Any]
 
 def plain_runner(program: Callable[[Any], Any]) -> Any:
     """One process, the plain protocol."""
-    return program(SimpleNamespace(protocol=InsecurePlain(bits=20), encoding=Encoding(20), party=None, reveal=reveal))
+    protocol, encoding = InsecurePlain(bits=20), Encoding(20)
+    return program(
+        SimpleNamespace(
+            protocol=protocol, encoding=encoding, party=None, reveal=reveal, profiler=None, bound=lambda f: f
+        )
+    )
 
 
 def additive_runner(program: Callable[[Any], Any]) -> Any:

@@ -41,7 +41,7 @@ for _name in COSTLY:
 
 @pytest.fixture
 def session():
-    return SimpleNamespace(protocol=Counting(), encoding=Encoding(20), party=None)
+    return SimpleNamespace(protocol=Counting(), encoding=Encoding(20), party=None, profiler=None, bound=lambda f: f)
 
 
 def calls(session):
