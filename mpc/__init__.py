@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mpc.deal import deal
     from mpc.errors import SecretError, UnsupportedOperation
     from mpc.plan import Plan, plan
+    from mpc.profiling.profile import Profile, profile
     from mpc.saving import load_weights, save_weights
     from mpc.session import Session, session
     from mpc.simulate import simulate
@@ -43,6 +44,7 @@ __all__ = [
     "JointfitError",
     "PeerError",
     "Plan",
+    "Profile",
     "RevealRefused",
     "SecretError",
     "Session",
@@ -52,6 +54,7 @@ __all__ = [
     "deal",
     "load_weights",
     "plan",
+    "profile",
     "save_weights",
     "session",
     "simulate",
@@ -66,6 +69,7 @@ _WHERE = {
     "JointfitError": "parties",
     "PeerError": "parties",
     "Plan": "mpc.plan",
+    "Profile": "mpc.profiling.profile",
     "RevealRefused": "parties",
     "SecretError": "mpc.errors",
     "Session": "mpc.session",
@@ -75,6 +79,7 @@ _WHERE = {
     "deal": "mpc.deal",
     "load_weights": "mpc.saving",
     "plan": "mpc.plan",
+    "profile": "mpc.profiling.profile",
     "save_weights": "mpc.saving",
     "session": "mpc.session",
     "simulate": "mpc.simulate",

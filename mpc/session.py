@@ -25,6 +25,8 @@ from mpc.jobs import JOB
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
+from mpc.profiling import current
+from mpc.profiling.current import counts_as
 from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
 from mpc.summary import summary
@@ -113,10 +115,11 @@ class Session:
         facts: what was compared with the other ranks when the session started.
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
-        profiler: what `mpc.profile` accounts with, None without.
+        profiler: what `mpc.profile` accounts with, None outside of it; ``account``: the same, kept until the next one.
     """
 
     profiler: Profiler | None = None
+    account: Profiler | None = None
 
     def __init__(
         self,
@@ -161,6 +164,7 @@ class Session:
         self.protocol_name, self.device = protocol, self.protocol.device
         threads = isinstance(party, DryParty) or party.channel.transport == "threads"
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
+        current.opened(self)
 
     @property
     def rank(self) -> int:
@@ -213,6 +217,12 @@ class Session:
     ) -> None:
         """Close; after an error, tell the other ranks, which then end with an error that names this one."""
         try:
+            self._end(error)
+        finally:
+            current.closed(self)
+
+    def _end(self, error: BaseException | None) -> None:
+        try:
             if error is None:
                 self.protocol.finish()
             else:
@@ -244,6 +254,7 @@ class Session:
         """Whether this session has no peers: it only counts, or deals beforehand; see `mpc.plan`, `mpc.deal`."""
         return isinstance(self.party, DryParty) and self.size > 1
 
+    @counts_as("share")
     def share(
         self, data: Any, owner: int, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
     ) -> SharedTensor:
@@ -267,6 +278,7 @@ class Session:
         """
         return sharing.share(self, data, owner, dtype, shape)
 
+    @counts_as("share")
     def share_rows(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose rows lie with several owners: each passes its rows, ranks without any pass None.
 
@@ -277,6 +289,7 @@ class Session:
         """
         return sharing.share_parts(self, part, dtype, 0, shape)
 
+    @counts_as("share")
     def share_columns(self, part: Any, *, dtype: torch.dtype | None = None, shape: Shapes = None) -> SharedTensor:
         """Share a table whose columns lie with several owners: each passes its columns, of the same rows in the same
         order; ranks without any pass None.
@@ -289,6 +302,7 @@ class Session:
 
     # Out ------------------------------------------------------------------------------------------------------------
 
+    @counts_as("reveal")
     def reveal(self, tensor: Tensor, to: Recipients = None, name: str | None = None) -> Tensor | None:
         """Open a shared tensor to computing ranks or clients: one, a list, or (None) all computing ranks.
 
@@ -325,18 +339,21 @@ class Session:
 
     # Models ---------------------------------------------------------------------------------------------------------
 
+    @counts_as("share")
     def share_module(self, module: torch.nn.Module, owner: int | None = None) -> Any:
         """Share the parameters and buffers of a module, in place; see `mpc.module.share_module`."""
         from mpc.module import share_module
 
         return share_module(self, module, owner)
 
+    @counts_as("reveal")
     def reveal_module(self, module: torch.nn.Module, to: Recipients = None, name: str | None = "model") -> Any:
         """A plain copy of a shared module on the ranks in ``to``, None elsewhere; see `mpc.module.reveal_module`."""
         from mpc.module import reveal_module
 
         return reveal_module(self, module, to, name)
 
+    @counts_as("setup")
     def save_module(
         self, module: torch.nn.Module, folder: str | Path, optimizer: Optimizer | None = None
     ) -> Path | None:
@@ -345,6 +362,7 @@ class Session:
 
         return save_module(self, module, folder, optimizer)
 
+    @counts_as("setup")
     def load_module(self, module: torch.nn.Module, folder: str | Path, optimizer: Optimizer | None = None) -> Any:
         """Load the shares that `save_module` wrote into a module of the same kind; see `mpc.saving.load_module`."""
         from mpc.saving import load_module
@@ -357,11 +375,13 @@ class Session:
 
     # Order ----------------------------------------------------------------------------------------------------------
 
+    @counts_as("setup")
     def permutation(self, n: int, seed: int = 0) -> Tensor:
         """A public random order of n rows, the same on all ranks; never for secrets. Cost: one empty round."""
         self.same(self.step(f"permutation of {n}, seed {seed}"))
         return permutation(n, seed)
 
+    @counts_as("setup")
     def batches(self, n: int, size: int, seed: int = 0, epoch: int = 0) -> Iterator[Tensor]:
         """Index tensors of one epoch over n rows in a public random order, the same on all ranks. One empty round."""
         self.same(self.step(f"batches of {n} by {size}, seed {seed}, epoch {epoch}"))

@@ -54,8 +54,7 @@ class Party:
         counts: what this rank sent and received; see Counts.
         before_waiting: called before this rank waits for another or takes part in a round or the setup; a dealer then
             sends what it has gathered, which its peers ask for first.
-        limits: what the session may take, see Limits; None: anything. Every call that sends or receives checks it, and
-            raises LimitError.
+        limits: what the session may take, None: anything. What sends or receives beyond raises LimitError; see Limits.
         observer: is told of all messages, rounds and waits; one that does nothing, unless it is set.
 
     Raises:
@@ -265,7 +264,9 @@ class Party:
             try:
                 if self.before_waiting is not None:
                     self.before_waiting()
+                self.observer.waits()
                 self.channel.close()
+                self.observer.goes_on()
             except JointfitError as error:
                 self._fail_on(error)
                 raise
@@ -328,9 +329,8 @@ class Party:
             if header.type != kind or header.digest != digest or size not in (None, header.length):
                 raise disagreement(self.rank, source, label, size, header)
             if header.length > limit:
-                raise WireError(
-                    f"rank {source} announced {header.length} bytes for '{label}'; want at most {limit}", rank=source
-                )
+                text = f"rank {source} announced {header.length} bytes for '{label}'; want at most {limit}"
+                raise WireError(text, rank=source)
             link.digest_in = digest
             data = self._payload(source, label, header.length, None)
             if kind == FrameType.STREAM and source == self.dealer and link.flow.passes(header.length):
@@ -352,14 +352,14 @@ class Party:
 
     def _hold_back(self, to: int, link: Link, label: str, size: int) -> None:
         """Wait until the dealer's stream to a rank is within two marks; see links.Flow."""
-        self.observer.waits()
         while link.flow.ahead >= 2:
+            self.observer.waits()
             header = self._any_header(to, label, None)
             if header.type != FrameType.CREDIT:
                 raise disagreement(self.rank, to, f"credit for {label}", 0, header)
             link.flow.ahead -= 1
+            self.observer.goes_on()
         link.flow.ahead += link.flow.passes(size)
-        self.observer.goes_on()
 
     def _header(self, source: int, label: str, size: int | None) -> Header:
         """The next header of a rank, checked but for its digest; credits are taken note of on the way."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -172,7 +173,10 @@ def simulate(
             errors.append((rank, error))
             channels[rank].abort(Failure.of(error, rank))
 
-    threads = [threading.Thread(target=run, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(n)]
+    threads = [
+        threading.Thread(target=copy_context().run, args=(run, rank), name=f"rank {rank}", daemon=True)
+        for rank in range(n)
+    ]
     for thread in threads:
         thread.start()
     try:

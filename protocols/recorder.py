@@ -16,7 +16,7 @@ from pathlib import Path
 from types import CodeType, GeneratorType
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from parties import Observer
+from parties import Counts, Observer
 
 if TYPE_CHECKING:
     from protocols.schedule import Opening, Step
@@ -34,7 +34,7 @@ class Event(NamedTuple):
     """A line of the timeline. ``kind``: "operation", "round", "wait", "sent" or "received".
 
     ``begin`` and ``end`` are seconds of the monotonic clock. ``where`` tells the place; ``sent`` and ``received`` are
-    bytes of a round; ``peer`` and ``number`` name a message.
+    bytes of a round, ``waiting`` seconds of a round or operation; ``peer`` and ``number`` name a message.
     """
 
     kind: str
@@ -45,6 +45,23 @@ class Event(NamedTuple):
     received: int = 0
     peer: int = -1
     number: int = -1
+    waiting: float = 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a Recorder had at a second of the monotonic clock; the meaning of each part is that of its attributes.
+
+    ``work``: (computing, waiting, correlations, calls) by where. ``traffic``: (sent, received). ``patterns``: (rounds,
+    messages). ``events``: how many there were.
+    """
+
+    time: float
+    work: list[tuple[float, float, int, int]]
+    traffic: dict[tuple[int, str], tuple[int, int]]
+    patterns: dict[tuple[str, frozenset[int]], tuple[int, int]]
+    events: int
+    dropped: int
 
 
 @dataclass(slots=True)
@@ -76,9 +93,10 @@ class Pattern:
 @dataclass(slots=True)
 class _Round:
     begin: float
+    pattern: Pattern
+    waited: float
     sent: int = 0
     received: int = 0
-    messages: int = 0
 
 
 class Recorder(Observer):
@@ -92,8 +110,10 @@ class Recorder(Observer):
         work: by where; ``traffic``: by where and phase; ``patterns``: by phase and the wheres that travelled together.
         events, dropped: the timeline, and how many events found no room in it.
         begun, ended: seconds of the monotonic clock; ``ended`` moves with every change of where.
+        waited: seconds of all waiting.
 
     The sums of ``traffic``, and of rounds and messages in ``patterns``, equal what the Party counts meanwhile.
+    Numbers of wheres stay the same for as long as there is the Recorder, so one serves a session from its first use on.
     """
 
     def __init__(self, rank: int, computing: int) -> None:
@@ -112,8 +132,45 @@ class Recorder(Observer):
         self._gathered: Counter[int] = Counter()
         self._opening: dict[int | None, dict[int, int]] = {}
         self._round: _Round | None = None
+        self._untaken = (0, 0)
         self._back = 0
+        self.waited = 0.0
         self.begun = self.ended = time.perf_counter()
+
+    # From when to when ----------------------------------------------------------------------------------------------
+
+    def earlier(self, counts: Counts, place: int) -> None:
+        """Enter what the Party counted before it had this observer, for a place."""
+        for (phase, label), count in counts.by_label.items():
+            where = self.number(place, self._plain(label))
+            line, pattern = self._line(where, phase), self._pattern(phase, (where,))
+            line.sent += count.bytes_sent
+            line.received += count.bytes_received
+            pattern.rounds += count.rounds
+            pattern.messages += count.messages
+
+    def resume(self) -> None:
+        """Begin again after nothing was told for a while."""
+        self.now = 0
+        self._gathered.clear()
+        self._opening = {}
+        self._round = None
+        self._untaken = (0, 0)
+        self.ended = time.perf_counter()
+        self.events.clear()
+        self.dropped = 0
+
+    def snapshot(self) -> Snapshot:
+        """What is in the account now."""
+        self.enter(self.now)
+        return Snapshot(
+            self.ended,
+            [(work.computing, work.waiting, work.correlations, work.calls) for work in self.work],
+            {key: (line.sent, line.received) for key, line in self.traffic.items()},
+            {key: (pattern.rounds, pattern.messages) for key, pattern in self.patterns.items()},
+            len(self.events),
+            self.dropped,
+        )
 
     # Where ----------------------------------------------------------------------------------------------------------
 
@@ -159,9 +216,10 @@ class Recorder(Observer):
 
         return run
 
-    def operation(self, begin: float) -> None:
-        """Note that what this rank does now, begun at that second, is a whole for the timeline."""
-        self._note(Event("operation", begin, time.perf_counter(), self.now))
+    def operation(self, begin: float, waited: float) -> None:
+        """Note that what this rank does now, begun when it was that second and had waited so long, is a whole."""
+        waiting = self.waited - waited
+        self._note(Event("operation", begin, time.perf_counter(), self.now, waiting=waiting))
 
     # Correlations ---------------------------------------------------------------------------------------------------
 
@@ -172,6 +230,15 @@ class Recorder(Observer):
     def gathers(self, size: int) -> None:
         """The dealer has so many bytes more to send in its next message."""
         self._gathered[self.now] += size
+
+    def took(self, size: int) -> None:
+        """So many bytes of the dealer's last message are for what this rank does now."""
+        where, left = self._untaken
+        size = min(size, left)
+        if size:
+            self._line(where, "offline").received -= size
+            self._line(self.now, "offline").received += size
+            self._untaken = (where, left - size)
 
     # Rounds ---------------------------------------------------------------------------------------------------------
 
@@ -184,7 +251,7 @@ class Recorder(Observer):
         self._back = self.enter(self._wire)
 
     def opened(self) -> None:
-        """They are open: the seconds this took are divided among them by their bytes."""
+        """They are open, or failed: the seconds this took are divided among them by their bytes."""
         self.enter(self._back)
         sizes: Counter[int] = Counter()
         for table in self._opening.values():
@@ -200,24 +267,31 @@ class Recorder(Observer):
     # What the Party tells -------------------------------------------------------------------------------------------
 
     def begins(self, label: str, phase: str) -> None:
-        self._round = _Round(time.perf_counter())
+        wheres: set[int] = set()
+        for sizes in self._opening.values():
+            wheres.update(sizes)
+        pattern = self._pattern(phase, wheres or (self._named(label),))
+        pattern.rounds += 1
+        self._round = _Round(time.perf_counter(), pattern, self.waited)
 
     def sent(self, to: int, number: int, size: int, label: str, phase: str) -> None:
+        done = self._round
         if self._gathered and phase == "offline":
+            done = None  # the dealer's, beside any round
             parts: dict[int, int] = dict(self._gathered)
             self._gathered.clear()
         else:
-            parts = self._parts(self.rank) if self._round is not None else {}
+            parts = self._parts(self.rank) if done is not None else {}
         rest = size - sum(parts.values())
         if rest or not parts:
             parts[self._named(label)] = rest
         for where, part in parts.items():
             self._line(where, phase).sent += part
-        if self._round is None:
+        if done is None:
             self._pattern(phase, parts).messages += 1
         else:
-            self._round.messages += 1
-            self._round.sent += size
+            done.pattern.messages += 1
+            done.sent += size
         now = time.perf_counter()
         self._note(Event("sent", now, now, next(iter(parts)), sent=size, peer=to, number=number))
 
@@ -226,6 +300,7 @@ class Recorder(Observer):
 
     def goes_on(self) -> None:
         began, self.ended = self.ended, time.perf_counter()
+        self.waited += self.ended - began
         self.work[self.now].waiting += self.ended - began
         self._note(Event("wait", began, self.ended, self.now))
 
@@ -238,21 +313,19 @@ class Recorder(Observer):
             self._line(where, phase).received += part
         if self._round is not None:
             self._round.received += size
+        elif phase == "offline":
+            self._untaken = (next(iter(parts)), size)
         now = time.perf_counter()
         self._note(Event("received", now, now, next(iter(parts)), received=size, peer=source, number=number))
 
     def ends(self, label: str, phase: str) -> None:
-        wheres: set[int] = set()
-        for sizes in self._opening.values():
-            wheres.update(sizes)
-        pattern = self._pattern(phase, wheres or (self._named(label),))
         done, self._round = self._round, None
         if done is not None:
-            pattern.rounds += 1
-            pattern.messages += done.messages
             parts = self._parts(self.rank) or {self._named(label): 0}
             where = max(parts, key=parts.__getitem__)
-            self._note(Event("round", done.begin, time.perf_counter(), where, done.sent, done.received))
+            waiting = self.waited - done.waited
+            event = Event("round", done.begin, time.perf_counter(), where, done.sent, done.received, waiting=waiting)
+            self._note(event)
 
     def _parts(self, rank: int) -> dict[int, int]:
         """What a message of that rank consists of, by where, if a round of openings is on."""
@@ -263,12 +336,16 @@ class Recorder(Observer):
 
     def _named(self, label: str) -> int:
         """Where a message without openings belongs: the place that this rank is at, and what the message is called."""
+        return self.number(self.wheres[self.now][0], self._plain(label))
+
+    def _plain(self, label: str) -> str:
+        """A label without what has numbers or names in it."""
         name = self._labels.get(label)
         if name is None:
             name = _LABEL.split(label)[0].strip() or "message"
             if len(self._labels) < _LABELS:
                 self._labels[label] = name
-        return self.number(self.wheres[self.now][0], name)
+        return name
 
     def _line(self, where: int, phase: str) -> Traffic:
         found = self.traffic.get((where, phase))

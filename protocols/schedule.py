@@ -137,11 +137,14 @@ class Scheduler:
         """Open all that is queued in one round."""
         openings, self._queue, self._queued = self._queue, [], 0
         recorder = self.recorder
-        if recorder is not None:
+        if recorder is None:
+            self._exchange(openings)
+        else:
             recorder.opens(openings)
-        self._exchange(openings)
-        if recorder is not None:
-            recorder.opened()
+            try:
+                self._exchange(openings)
+            finally:
+                recorder.opened()
         self._running = True
         try:
             for opening in openings:

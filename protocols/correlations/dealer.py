@@ -201,6 +201,8 @@ class Correlations:
                 message = cast(Source, self._source).take()
                 self._buffer, self._check = message[:-CHECK], bytes(message[-CHECK:])
             step = min(len(self._buffer), output.bytes - done)
+            if self.recorder is not None:
+                self.recorder.took(step)
             target[done : done + step] = self._buffer[:step]
             self._buffer = self._buffer[step:]
             done += step

@@ -1,0 +1,196 @@
+"""Profile: what bytes, rounds and seconds of a run are for. ``with mpc.profile() as p: ...``, then ``p.table()``."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from mpc.profiling import current, tables
+from mpc.profiling.account import Account, between, event
+from mpc.profiling.attaching import attach, detach
+from mpc.profiling.rows import Row, check_fields, group, sort
+from parties import ConfigurationError
+from protocols.recorder import Snapshot
+
+if TYPE_CHECKING:
+    from mpc.session import Session
+
+
+class Moment(NamedTuple):
+    """A line of the timeline.
+
+    ``begin`` and ``end`` are seconds since the profile began; ``kind`` is "operation", "round" or "wait"; ``sent`` and
+    ``received`` are bytes of a round, ``waiting`` seconds of it in which this rank waited.
+    """
+
+    begin: float
+    end: float
+    kind: str
+    part: str
+    module: str
+    op: str
+    step: str
+    sent: int
+    received: int
+    waiting: float
+
+
+def profile() -> Profile:
+    """Account for what runs in a ``with`` block: inside a session, around one, or around `mpc.simulate`.
+
+    Around, it has everything that the transport counts, the start of the session included. Inside, it has what is sent
+    between its two ends. What was queued before and is sent inside counts for where it was made if another profile was
+    on then, else for the program (part "other"); what is still queued at its end is not in it: call `Session.settle`
+    before. Profiles may lie within each other. All ranks need not profile. Nothing is sent for it.
+
+    Cost: a few percent of a step's time.
+    """
+    return Profile()
+
+
+class Profile:
+    """What bytes, messages, rounds, correlations and seconds of a run are for. Made by `mpc.profile`, or `load`.
+
+    Security: holds public facts alone: names of modules and operations, sizes, times.
+    """
+
+    def __init__(self, accounts: Iterable[Account] = ()) -> None:
+        self._accounts = list(accounts)
+        self._open: dict[int, tuple[Session, Snapshot | None]] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        current.began(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        current.ended(self)
+
+    # Sessions: called on their own threads --------------------------------------------------------------------------
+
+    def begins(self, session: Session, *, whole: bool) -> None:
+        """A session takes part from now on, ``whole`` from its own beginning on."""
+        recorder = attach(session).recorder
+        with self._lock:
+            self._open[id(session)] = session, None if whole else recorder.snapshot()
+
+    def ends(self, session: Session) -> None:
+        """Not any more."""
+        with self._lock:
+            if id(session) in self._open:
+                self._accounts.append(self._account(session))
+                del self._open[id(session)]
+                detach(session)
+
+    def _account(self, session: Session) -> Account:
+        _, before = self._open[id(session)]
+        profiler = session.account
+        if profiler is None:
+            raise RuntimeError("a session without account in a profile")
+        facts = {
+            "rank": session.rank,
+            "size": session.size,
+            "computing": session.computing,
+            "role": session.role.value,
+            "run": hashlib.sha256(session.party.session).hexdigest()[:32],
+            "clock": profiler.clock,
+        }
+        return between(profiler.recorder, profiler.places, facts, before, profiler.recorder.snapshot())
+
+    # What is in it --------------------------------------------------------------------------------------------------
+
+    def accounts(self, rank: int | None = None) -> list[Account]:
+        """Of one rank, by default the lowest computing one, for each session. Raises ConfigurationError if none."""
+        with self._lock:
+            found = self._accounts + [self._account(session) for session, _ in self._open.values()]
+        if rank is None and found:
+            rank = min(found, key=lambda one: (one.rank >= one.computing, one.rank)).rank
+        chosen = [one for one in found if one.rank == rank]
+        if not chosen:
+            known = ", ".join(map(str, sorted({one.rank for one in found}))) or "none: no session was open"
+            raise ConfigurationError(f"profile of rank {rank}; want one of {known}")
+        return chosen
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks that this process saw: its own, or those of a simulation."""
+        with self._lock:
+            return sorted({one.rank for one in self._accounts} | {one.rank for one, _ in self._open.values()})
+
+    def rows(self, by: Sequence[str] = ("module",), rank: int | None = None, part: str | None = None) -> list[Row]:
+        """The account grouped by some of "module", "part", "op", "step" and "phase", largest sender first.
+
+        ``rank``: by default the lowest computing rank; ``part``: of this part alone, such as "backward".
+        """
+        fields = check_fields(by, part)
+        return group(self.accounts(rank), fields, part)
+
+    def total(self, rank: int | None = None) -> Row:
+        """Everything in one row; equal to what the transport counts, `Session.counts`, byte for byte."""
+        return next(iter(group(self.accounts(rank), ())), Row(()))
+
+    def table(
+        self,
+        by: Sequence[str] = ("module", "part"),
+        sort: str = "sent",
+        limit: int | None = 20,
+        rank: int | None = None,
+        part: str | None = None,
+        width: int | None = None,
+    ) -> str:
+        """The rows as text, in order of a column; ``limit`` None: all. ``width``: by default the terminal's."""
+        rows = self._sorted(by, sort, rank, part)
+        return tables.text(check_fields(by), rows, limit, self.total(rank), self._title(rank), width)
+
+    def _sorted(self, by: Sequence[str], column: str, rank: int | None, part: str | None) -> list[Row]:
+        return sort(self.rows(by, rank, part), column)
+
+    def _title(self, rank: int | None) -> str:
+        first = self.accounts(rank)[0]
+        return f"rank {first.rank} of {first.size}, {first.role}"
+
+    def __repr__(self) -> str:
+        return f"Profile(ranks {', '.join(map(str, self.ranks)) or 'none'})"
+
+    def timeline(self, rank: int | None = None) -> list[Moment]:
+        """Operations, rounds and waits in order; bounded: of a long run the first 200,000 events."""
+        found = []
+        for account in self.accounts(rank):
+            for line in account.events:
+                one = event(line)
+                if one.kind in {"operation", "round", "wait"}:
+                    place, step = account.wheres[one.where]
+                    begin, end = one.begin - account.begin, one.end - account.begin
+                    places = account.places[place]
+                    found.append(
+                        Moment(begin, end, one.kind, *places, step, one.sent, one.received, one.waiting)
+                    )
+        return sorted(found)
+
+    # Files ----------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, rank: int | None = None) -> None:
+        """Write the account of one rank as JSON, by default of all that there are."""
+        from mpc.profiling.files import write
+
+        every = [one for each in self.ranks for one in self.accounts(each)]
+        write(Path(path), every if rank is None else self.accounts(rank))
+
+    @classmethod
+    def load(cls, *paths: str | Path) -> Profile:
+        """Read what `save` wrote, of several ranks of one run, say; see `mpc.profiling.files.read`."""
+        from mpc.profiling.files import read
+
+        return cls(read([Path(path) for path in paths]))
+
+    def write_trace(self, path: str | Path) -> None:
+        """Write the timeline of all ranks as Chrome's trace events, to be opened in ui.perfetto.dev."""
+        from mpc.profiling.trace import write
+
+        write(Path(path), [one for each in self.ranks for one in self.accounts(each)])
