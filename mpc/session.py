@@ -27,6 +27,7 @@ from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
 from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
+from mpc.showing import show_session
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Limits, Party, Role
@@ -204,6 +205,10 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session(rank {self.rank} of {self.size}, {self.role.value}, protocol {self.protocol_name})"
+
+    def _repr_html_(self) -> str:
+        """Ranks, counts and reveals as tables, for notebooks."""
+        return show_session(self)
 
     def __enter__(self) -> Self:
         return self
