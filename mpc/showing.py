@@ -50,10 +50,10 @@ def _holdings(session: Session, elements: int) -> list[tuple[str, str]]:
     if session.protocol_name == "plain":
         return [("this process holds", "the value itself: the protocol 'plain' hides nothing")]
     share = f"one share: {elements:,} random numbers, which say nothing without the others'"
-    lines = [(f"rank {rank} holds", share) for rank in range(session.computing)]
+    held = {rank: (f"rank {rank} holds", share) for rank in range(session.computing)}
     for rank in range(session.computing, session.size):
-        lines.append((f"rank {rank}, a {_role(session, rank)}, holds", "nothing"))
-    return lines
+        held[rank] = (f"rank {rank}, a {_role(session, rank)}, holds", "nothing")
+    return list(held.values())
 
 
 def _role(session: Session, rank: int) -> str:
