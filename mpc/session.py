@@ -25,6 +25,7 @@ from mpc.jobs import JOB
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
+from mpc.pulse import pulse_of
 from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
 from mpc.showing import show_session
@@ -115,6 +116,7 @@ class Session:
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
         profiler: what `mpc.profile` accounts with, None without.
+        pulse: what tells the live view of `--progress`, None without.
     """
 
     profiler: Profiler | None = None
@@ -162,6 +164,7 @@ class Session:
         self.protocol_name, self.device = protocol, self.protocol.device
         threads = isinstance(party, DryParty) or party.channel.transport == "threads"
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
+        self.pulse = pulse_of(self)
 
     @property
     def rank(self) -> int:
@@ -226,6 +229,8 @@ class Session:
             self.party.fail(late)
             raise
         finally:
+            if self.pulse is not None:
+                self.pulse.close()
             self.protocol.close()
             if self.journal is not None:
                 self.journal.close()
@@ -358,7 +363,8 @@ class Session:
 
     def steps(self, total: int, module: torch.nn.Module, optimizer: Optimizer | None, *others: Any) -> Iterator[int]:
         """``for step in session.steps(100, model, optimizer):`` with checkpoints; see `mpc.checkpoints.steps`."""
-        return steps(self, total, module, optimizer, others)
+        found = steps(self, total, module, optimizer, others)
+        return found if self.pulse is None else self.pulse.through(found, total)
 
     # Order ----------------------------------------------------------------------------------------------------------
 
