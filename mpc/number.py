@@ -279,7 +279,8 @@ class Number:
         most = self.session.encoding.bits + 4 if out.share is not None else 0
         if out.share is None or out.precision or self.number.bits > most or out.share.bits <= most:
             return out
-        mean = self._of(self.session.protocol.rescale(out.share, self.number.bits))
+        bits = max(self.number.bits, self.session.encoding.bits)  # whole numbers and truth values have none
+        mean = self._of(self.session.protocol.rescale(out.share, bits))
         # a division by 64 left 6 more fraction bits on numbers as large as before: their squares would not fit
         return mean.known_nonnegative() if out.nonnegative else mean
 

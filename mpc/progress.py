@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from mpc.logs import quiet
+from mpc.pulse import epoch_of
 
 if TYPE_CHECKING:
+    from mpc.pulse import Pulse
     from mpc.session import Session
 
 _BETWEEN_LINES = 30.0
@@ -36,6 +38,7 @@ class progress:  # noqa: N801 — used as a function: for step in progress(...)
 
     A bar appears where standard error is a terminal: on every member of a job, otherwise on rank 0 alone, as ranks may
     share the terminal. Elsewhere a line goes to the log every 30 seconds, and after an epoch of more than a second.
+    Under `--progress` the live view shows all of this, and there is no other bar.
     """
 
     def __init__(
@@ -52,7 +55,11 @@ class progress:  # noqa: N801 — used as a function: for step in progress(...)
 
     def __iter__(self) -> Iterator[int]:
         session = self._session
-        if session is None or quiet():
+        if session is None:
+            yield from self._steps
+        elif session.pulse is not None:
+            yield from self._told(session.pulse)
+        elif quiet():
             yield from self._steps
         elif not sys.stderr.isatty():
             for step in self._counted():
@@ -69,6 +76,13 @@ class progress:  # noqa: N801 — used as a function: for step in progress(...)
             if place == 0:
                 self._first = self._done = step
             yield step
+
+    def _told(self, pulse: Pulse) -> Iterator[int]:
+        pulse.what, pulse.epochs = self._what, self._epochs
+        for step in pulse.through(iter(self._steps), self._total):
+            yield step
+            pulse.loss = pulse.loss if self.loss is None else self.loss
+        pulse.what, pulse.epochs = "", 1
 
     def _with_bar(self) -> Iterator[int]:
         from rich.console import Console
@@ -102,8 +116,7 @@ class progress:  # noqa: N801 — used as a function: for step in progress(...)
         facts = self._facts()
         parts = [f"{self._what}: step {self._done} of {self._total}"]
         if self._epochs > 1:
-            epoch = min(self._epochs, 1 + max(0, self._done - 1) * self._epochs // self._total)
-            parts.append(f"epoch {epoch} of {self._epochs}")
+            parts.append(f"epoch {epoch_of(self._done, self._total, self._epochs)} of {self._epochs}")
         if facts:
             parts.append(f"{facts['rounds']} rounds, {facts['bytes_sent'] / 1e6:.1f} MB sent")
         if self.loss is not None:

@@ -25,10 +25,15 @@ from mpc.jobs import JOB
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
+<<<<<<< HEAD
 from mpc.profiling import current
 from mpc.profiling.current import counts_as
+=======
+from mpc.pulse import pulse_of
+>>>>>>> live
 from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
+from mpc.showing import show_session
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, Counts, DryParty, Limits, Party, Role
@@ -115,7 +120,12 @@ class Session:
         facts: what was compared with the other ranks when the session started.
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
+<<<<<<< HEAD
         profiler: what `mpc.profile` accounts with, None outside of it; ``account``: the same, kept until the next one.
+=======
+        profiler: what `mpc.profile` accounts with, None without.
+        pulse: what tells the live view of `--progress`, None without.
+>>>>>>> live
     """
 
     profiler: Profiler | None = None
@@ -165,6 +175,7 @@ class Session:
         threads = isinstance(party, DryParty) or party.channel.transport == "threads"
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
         current.opened(self)
+        self.pulse = pulse_of(self)
 
     @property
     def rank(self) -> int:
@@ -209,6 +220,10 @@ class Session:
     def __repr__(self) -> str:
         return f"Session(rank {self.rank} of {self.size}, {self.role.value}, protocol {self.protocol_name})"
 
+    def _repr_html_(self) -> str:
+        """Ranks, counts and reveals as tables, for notebooks."""
+        return show_session(self)
+
     def __enter__(self) -> Self:
         return self
 
@@ -231,6 +246,8 @@ class Session:
             self.party.fail(late)
             raise
         finally:
+            if self.pulse is not None:
+                self.pulse.close()
             self.protocol.close()
             if self.journal is not None:
                 self.journal.close()
@@ -371,7 +388,8 @@ class Session:
 
     def steps(self, total: int, module: torch.nn.Module, optimizer: Optimizer | None, *others: Any) -> Iterator[int]:
         """``for step in session.steps(100, model, optimizer):`` with checkpoints; see `mpc.checkpoints.steps`."""
-        return steps(self, total, module, optimizer, others)
+        found = steps(self, total, module, optimizer, others)
+        return found if self.pulse is None else self.pulse.through(found, total)
 
     # Order ----------------------------------------------------------------------------------------------------------
 

@@ -157,6 +157,12 @@ class SharedTensor(Tensor):
         with torch._C.DisableTorchFunctionSubclass():
             return f"SharedTensor(shape={tuple(self.shape)}, dtype={self.dtype}, {kind}{extra})"
 
+    def _repr_html_(self) -> str:
+        """The same as a table, for notebooks, and what the parties hold; never a value."""
+        from mpc.showing import show_tensor  # written on this class
+
+        return show_tensor(self)
+
     # ---- what would look inside ----------------------------------------------------------------------------------
 
     def _plain_or_refuse(self, what: str, instead: str) -> Tensor:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from parties.sockets import Address
 
-__all__ = ["run_alone", "run_local", "terminable"]
+__all__ = ["PROGRESS", "run_alone", "run_local", "terminable"]
+
+PROGRESS = "JOINTFIT_PROGRESS"
+"""Names a variable: the number of a pipe into which a rank writes lines about its progress; or "here", see mpc."""
 
 _GRACE = 3.0
 _FORCE = 1.0
@@ -40,6 +43,7 @@ def run_local(
     prefix: bool = True,
     route: Callable[[int, int, Address], Address] | None = None,
     environ: Mapping[str, str] | None = None,
+    progress: Callable[[bytes], None] | None = None,
 ) -> int:
     """Run a command once for each rank, connected over TLS on this machine, and wait for all.
 
@@ -53,6 +57,8 @@ def run_local(
         route: called as route(r, s, address) for each rank r that dials a rank s, which listens at the address; returns
             where r is to reach s, such as a proxy that leads there. Without it ranks reach each other directly.
         environ: variables that the processes get beside those of this one.
+        progress: called, in threads, with each line that a rank writes into the pipe whose number JOINTFIT_PROGRESS
+            says. What ranks print then goes through sys.stdout and sys.stderr of this process, line by line.
 
     Returns:
         0 if all ended well; otherwise the exit code of the rank that failed first (128 + n after signal n, 130 after
@@ -89,7 +95,7 @@ def run_local(
             **(environ or {}),
         }
         stack.enter_context(terminable())
-        group = stack.enter_context(_Group(prefix=prefix))
+        group = stack.enter_context(_Group(prefix=prefix, progress=progress))
         for rank, listener in enumerate(listeners):
             own = {"JOINTFIT_RANK": str(rank), "JOINTFIT_ADDRESSES": ",".join(f"{h}:{p}" for h, p in views[rank])}
             group.start(rank, command, {**os.environ, **shared, **own}, listener)
@@ -114,8 +120,11 @@ def _threads(ranks: int) -> str:
 class _Group:
     """The processes of one run."""
 
-    def __init__(self, *, prefix: bool, name: str = "jointfit run") -> None:
+    def __init__(
+        self, *, prefix: bool, name: str = "jointfit run", progress: Callable[[bytes], None] | None = None
+    ) -> None:
         self._prefix = prefix
+        self._progress = progress
         self._name = name
         self._processes: list[subprocess.Popen[bytes]] = []
         self._readers: list[threading.Thread] = []
@@ -130,10 +139,15 @@ class _Group:
     def start(
         self, rank: int | None, command: Sequence[str], environ: dict[str, str], listener: socket.socket | None
     ) -> None:
-        handed = () if listener is None else (listener.fileno(),)
-        if handed:
-            environ["JOINTFIT_LISTEN_FD"] = str(handed[0])
-        pipe = subprocess.PIPE if self._prefix else None
+        handed = []
+        if listener is not None:
+            handed.append(listener.fileno())
+            environ["JOINTFIT_LISTEN_FD"] = str(listener.fileno())
+        ends = None if self._progress is None else os.pipe()
+        if ends is not None:
+            handed.append(ends[1])
+            environ[PROGRESS] = str(ends[1])
+        pipe = subprocess.PIPE if self._prefix or ends is not None else None
         try:
             process = subprocess.Popen(
                 list(command),
@@ -145,13 +159,23 @@ class _Group:
                 start_new_session=True,
             )
         except OSError as error:
+            if ends is not None:
+                os.close(ends[0])
             raise ConfigurationError(f"cannot start {command[0]!r}: {error.strerror}") from error
+        finally:
+            if ends is not None:
+                os.close(ends[1])
         self._processes.append(process)
         for source, target in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
             if source is not None:
-                reader = threading.Thread(target=self._copy, args=(rank, source, target), daemon=True)
-                reader.start()
-                self._readers.append(reader)
+                self._read(self._copy, rank, source, target)
+        if ends is not None and self._progress is not None:
+            self._read(self._listen, os.fdopen(ends[0], "rb"), self._progress)
+
+    def _read(self, target: Callable[..., None], *arguments: object) -> None:
+        reader = threading.Thread(target=target, args=arguments, daemon=True)
+        reader.start()
+        self._readers.append(reader)
 
     def wait(self) -> int:
         """Wait for all; when one fails, end the others."""
@@ -207,11 +231,18 @@ class _Group:
                     os.killpg(process.pid, number)
 
     def _copy(self, rank: int, source: IO[bytes], target: IO[str]) -> None:
+        before = f"[{rank}] " if self._prefix else ""
         for line in source:
             with self._lock:
-                target.write(f"[{rank}] {line.decode('utf-8', 'replace')}" + ("" if line.endswith(b"\n") else "\n"))
+                target.write(f"{before}{line.decode('utf-8', 'replace')}" + ("" if line.endswith(b"\n") else "\n"))
                 target.flush()
         source.close()
+
+    @staticmethod
+    def _listen(source: IO[bytes], progress: Callable[[bytes], None]) -> None:
+        with source:
+            for line in source:
+                progress(line)
 
     def _say(self, text: str) -> None:
         with self._lock:

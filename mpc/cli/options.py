@@ -9,6 +9,8 @@ from typing import Any
 
 from mpc.logs import LEVELS
 from mpc.version import __version__
+from parties import ConfigurationError
+from parties.launch import PROGRESS
 
 _WIDTH = 112
 
@@ -128,6 +130,21 @@ def add_logging(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--log-level", choices=LEVELS, default="info", help="least important lines shown (info)")
     parser.add_argument("--log-json", action="store_true", help="log one JSON object a line")
     parser.add_argument("--quiet", action="store_true", help="warnings and errors alone, no progress")
+
+
+def add_progress(parser: argparse._ActionsContainer) -> None:
+    """``--progress``."""
+    text = "show steps, loss if revealed, rounds/s, MB/s by peer and time left: a live table, or plain lines"
+    parser.add_argument("--progress", action="store_true", help=text)
+
+
+def progress_of(options: argparse.Namespace) -> dict[str, str]:
+    """What `add_progress` declares, as a variable for sessions. Raises ConfigurationError if nothing is to be said."""
+    if not options.progress:
+        return {}
+    if options.quiet:
+        raise ConfigurationError("got --progress and --quiet; want one of them")
+    return {PROGRESS: "here"}
 
 
 def examples(*lines: tuple[str, str]) -> str:

@@ -6,7 +6,17 @@ import argparse
 
 from mpc import logs
 from mpc.cli.ending import ALL, end
-from mpc.cli.options import Commands, add_identity, add_job, add_logging, add_member, examples, key_and_certificate
+from mpc.cli.options import (
+    Commands,
+    add_identity,
+    add_job,
+    add_logging,
+    add_member,
+    add_progress,
+    examples,
+    key_and_certificate,
+    progress_of,
+)
 from parties import ConfigurationError
 
 _PARTY = f"""\
@@ -57,6 +67,7 @@ def add(commands: Commands) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
     parser.add_argument("--resume", action="store_true", help="go on after the newest checkpoint that all members have")
+    add_progress(parser)
     add_logging(parser)
 
 
@@ -97,11 +108,12 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
         listen=options.listen,
         resume=options.resume,
     )
+    shown = progress_of(options)
     logs.begin(name, job.names, level="warning" if options.quiet else options.log_level, as_json=options.log_json)
     try:
         check_identity(job, name, certificate)
         warn_of_expiry(certificate)
-        run_member(member, hand_over(passphrase_for(key, options.passphrase_file)))
+        run_member(member, {**hand_over(passphrase_for(key, options.passphrase_file)), **shown})
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 — every error becomes an exit code
         return end(error, job.names, debug=options.log_level == "debug", logged=options.log_json)
     return 0

@@ -11,6 +11,7 @@ from typing import Any
 
 from mpc import logs
 from mpc.cli.ending import end
+from mpc.cli.options import progress_of
 from parties import ConfigurationError
 from parties.job import Job, read_job
 
@@ -20,6 +21,7 @@ _TABLES = (".csv", ".csv.gz", ".parquet")
 def rehearse(options: argparse.Namespace) -> int:
     """Start all members and wait for them; returns the exit code."""
     from mpc.jobs.membership import state_folder
+    from mpc.live import watching
     from parties.launch import run_local
 
     job = read_job(options.job)
@@ -33,7 +35,10 @@ def rehearse(options: argparse.Namespace) -> int:
     }
     command = [sys.executable, "-m", "mpc.cli.rehearsal", json.dumps(settings)]
     roles: dict[str, Any] = {"dealer": job.dealer is not None, "clients": len(job.clients)}
-    return run_local(command, job.size, **roles, prefix=False)
+    with watching(options.progress, job.names) as progress:
+        return run_local(
+            command, job.size, **roles, prefix=False, environ=progress_of(options), progress=progress
+        )
 
 
 def _tables(job: Job, folder: Path, given: list[str]) -> dict[str, str]:

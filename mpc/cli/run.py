@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from mpc.cli.ending import said
-from mpc.cli.options import Commands, add_job, add_logging
+from mpc.cli.options import Commands, add_job, add_logging, add_progress, progress_of
 from mpc.cli.program import add_program, command_of
 from parties import ConfigurationError
 
@@ -21,6 +21,7 @@ examples:
   jointfit run -n 3 train.py                    two parties and a dealer
   jointfit run -n 4 train.py --epochs 20        three parties and a dealer; options after the program are its own
   jointfit run -n 3 -m experiments.clinical     a module instead of a file
+  jointfit run --progress -n 3 train.py         with a live table of speeds
   jointfit run -n 2 --correlations deal train.py    two parties, with the files that `jointfit deal` wrote to deal/
   jointfit run --job job.toml                   rehearse a job; owners' tables are data/NAME.csv beside it
   jointfit run --job job.toml --data hospital_a=a.csv --data hospital_b=b.parquet
@@ -32,6 +33,7 @@ The exit code is that of the rank that failed first.
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add("run", "run a program, or rehearse a job, on this machine alone", _RUN, run)
+    add_progress(parser)
     job = parser.add_argument_group("a job")
     add_job(job, required=False)
     job.add_argument("--data", action="append", default=[], metavar="NAME=FILE", help="an owner's table")
@@ -61,21 +63,25 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run_program(options: argparse.Namespace) -> int:
+    from mpc.live import watching
     from parties.launch import run_local
 
-    command, dealer, environ = command_of(options), not options.no_dealer, {}
+    command, dealer, environ = command_of(options), not options.no_dealer, progress_of(options)
     if options.correlations is not None:
         from mpc.offline import FILES
 
         if not options.correlations.is_dir():
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
-        dealer, environ = False, {FILES: str(options.correlations.resolve())}
-    return run_local(
-        command,
-        options.ranks,
-        options.base_port,
-        dealer=dealer,
-        clients=options.clients,
-        prefix=not options.no_prefix,
-        environ=environ,
-    )
+        dealer = False
+        environ[FILES] = str(options.correlations.resolve())
+    with watching(options.progress) as progress:
+        return run_local(
+            command,
+            options.ranks,
+            options.base_port,
+            dealer=dealer,
+            clients=options.clients,
+            prefix=not options.no_prefix,
+            environ=environ,
+            progress=progress,
+        )

@@ -33,7 +33,7 @@ def session(rank=0, agreed=None):
     counts = Counts()
     counts.line("online", "x").rounds = 12
     counts.line("online", "x").bytes_sent = 2_500_000
-    return SimpleNamespace(rank=rank, agreed=agreed, counts=counts)
+    return SimpleNamespace(rank=rank, agreed=agreed, counts=counts, pulse=None)
 
 
 @pytest.fixture

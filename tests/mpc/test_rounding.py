@@ -99,3 +99,18 @@ def test_unknown_and_unequal_rounding_are_refused():
         mpc.plan(lambda session: None, rounding="down")
     with pytest.raises(mpc.ConfigurationError, match="got 'down'"):
         mpc.simulate(3, lambda session: None, rounding="down")
+
+
+@pytest.mark.parametrize("count", [6, 60, 100, 128, 448])
+def test_means_of_truth_values_and_whole_numbers_keep_their_fraction(count):
+    """Such numbers have no fraction bits of their own; an accuracy of 0.86 became 1."""
+    numbers = torch.arange(count) % 7
+
+    def program(session):
+        x = session.share(numbers if session.rank == 0 else None, owner=0)
+        means = (x > 0).float().mean(), ((x > 2) == (x > 1)).float().mean(), x.float().mean()
+        return [session.reveal(mean, to=1) for mean in means]
+
+    got = mpc.simulate(3, program)[1]
+    want = [each.float().mean() for each in (numbers > 0, numbers != 2, numbers)]
+    torch.testing.assert_close(got, want, atol=4 * 2**-20, rtol=0)
