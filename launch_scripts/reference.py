@@ -1,4 +1,4 @@
-"""The API reference as HTML: docstrings of the public names, and of what these refer to. `launch_scripts/docs` runs it."""
+"""The API reference as HTML: public names, and what their docstrings refer to. `launch_scripts/docs` runs it."""
 
 import sys
 import warnings

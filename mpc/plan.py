@@ -41,7 +41,7 @@ def plan(
     """Run ``program(session)`` in the role of the planner: the same code as on a party, on shapes alone.
 
     ``ranks`` counts all, of which ``clients`` are clients and the last is the dealer; ``protocol``, ``bits`` and
-    ``options`` are those of `mpc.session`. The program sees rank 0, and `Session.reveal` returns None, as on the dealer.
+    ``options`` are those of `mpc.session`. The program sees rank 0; `Session.reveal` returns None, as on the dealer.
     Inputs of other ranks are not here, so `Session.share` needs their shape: ``session.share(None, owner=1, shape=(500,
     30))``.
 

@@ -263,8 +263,9 @@ class Session:
             The shared tensor, of the owner's shape and type, on every rank. Truth values become shared bits.
 
         Raises:
-            ConfigurationError: on every rank alike and before any data moves: an owner that is the dealer or no rank, or passed nothing; another rank that passed
-                data; data of an unknown kind, with NaN or infinity, or out of range.
+            ConfigurationError: on every rank alike and before any data moves: an owner that is the dealer or no rank,
+                or passed nothing; another rank that passed data; data of an unknown kind, with NaN or infinity, or
+                out of range.
             DisagreementError: the ranks name different owners.
 
         Reveals shape and type to all ranks. Cost: two rounds.

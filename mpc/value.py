@@ -283,7 +283,7 @@ Operand = Value | Tensor | float
 def lift(x: Any) -> Value:
     """Make a Value of x: a SharedTensor, a plain tensor or a number.
 
-    >>> lift(session.share(torch.ones(3), owner=0)).sum().secret
+    >>> mpc.operations.lift(session.share(torch.ones(3), owner=0)).sum().secret
     PlainShare(shape=(), bits=20)
     """
     return Value.lift(x)

@@ -24,7 +24,9 @@ def permutation(n: int, seed: int = 0) -> Tensor:
 
 
 def batches(n: int, size: int, seed: int = 0, epoch: int = 0) -> list[Tensor]:
-    """The index tensors of one epoch over n rows, ``size`` rows each, the last one shorter; ``seed`` and ``epoch`` give the order.
+    """The index tensors of one epoch over n rows, ``size`` rows each, the last one shorter.
+
+    The order depends on ``seed`` and ``epoch`` only.
 
     >>> mpc.data.batches(5, size=2, seed=1, epoch=0)
     [tensor([0, 3]), tensor([4, 2]), tensor([1])]

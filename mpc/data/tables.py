@@ -47,10 +47,11 @@ class Column:
 class Schema:
     """The columns of a table, in order, and the name of the label column, which holds 0 or 1.
 
-    >>> columns = (mpc.data.Column("age", unit=10, lowest=0, highest=120), mpc.data.Column("sex", categories=("f", "m")))
     >>> import pandas
+    >>> age = mpc.data.Column("age", unit=10, lowest=0, highest=120)
+    >>> sex = mpc.data.Column("sex", categories=("f", "m"))
     >>> frame = pandas.DataFrame({"age": [40, 65], "sex": ["m", "f"], "died": [0, 1]})
-    >>> features, labels = mpc.data.Schema(columns, label="died").encode(frame)
+    >>> features, labels = mpc.data.Schema((age, sex), label="died").encode(frame)
     >>> features
     tensor([[4.0000, 0.0000, 1.0000],
             [6.5000, 1.0000, 0.0000]])
@@ -108,7 +109,8 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
 
     Raises ConfigurationError if the file is missing, unreadable, empty, or lacks columns.
 
-    >>> _ = Path("mine.csv").write_text("age,died\\n40,0\\n65,1\\n")
+    >>> import pandas
+    >>> pandas.DataFrame({"age": [40, 65], "died": [0, 1]}).to_csv("mine.csv")
     >>> mpc.data.read_table("mine.csv", ["age"])["age"].tolist()
     [40, 65]
     """

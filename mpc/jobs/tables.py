@@ -68,8 +68,8 @@ def share_tables(session: Session, member: Membership | None = None) -> tuple[Sh
     owners follow one another in the order of ranks.
 
     Raises:
-        ConfigurationError: on every rank alike and before anything secret moves: a table does not fit the job; says whose and what. Or owners of columns have different
-            numbers of rows.
+        ConfigurationError: on every rank alike and before anything secret moves: a table does not fit the job; says
+            whose and what. Or owners of columns have different numbers of rows.
 
     Reveals the number of rows of each owner. Cost: one round of announcements, and those of `Session.share`.
     """

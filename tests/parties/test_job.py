@@ -111,7 +111,7 @@ FIELDS = [
     ("format = 1", "", "format", "got nothing; want the version of this format"),
     ('name = "trial"', 'name = "A trial"', "name", 'got "A trial"; want 1 to 63 of a-z, 0-9, _ and -, beginning'),
     ('name = "trial"', 'nome = "trial"', "nome", "got an unknown field; want name, perhaps"),
-    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive"; or a program that registers'),
+    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive"; or a program that'),
     ('name = "additive"', "bits = 4", "protocol.bits", "got 4; want greater than or equal to 8"),
     ('name = "additive"', "bits = 20.0", "protocol.bits", "got 20.0; want a whole number"),
     ('name = "additive"', 'rounding = "up"', "protocol.rounding", 'got "up"; want "chance" or "faithful"'),
