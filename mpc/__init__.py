@@ -1,14 +1,16 @@
 """jointfit: train one unmodified PyTorch model on data that several institutions keep to themselves.
 
-::
+A program is the same on every rank; here two parties and a dealer are threads, and rank 0 learns the sum:
 
-    import torch, mpc
+>>> def program(session):
+...     mine = {0: [1.0, 2.0], 1: [3.0]}.get(session.rank)
+...     x = session.share_rows(None if mine is None else torch.tensor(mine))
+...     return session.reveal(x.sum(), to=0)
+>>> mpc.simulate(3, program)
+[tensor(6.), None, None]
 
-    with mpc.session() as session:
-        x = session.share(features, owner=0)
-        model = session.share_module(torch.nn.Linear(30, 1))
-        ...
-        trained = session.reveal_module(model, to=[0, 1])
+In real runs `with mpc.session() as session:` takes its rank from `jointfit run` or mpirun. Examples assume
+``import mpc, torch``; those of `Session` and of tensors, a session of one process: ``mpc.session(protocol="plain")``.
 
 See README.md. Importing this package loads nothing; the first use of one of its names loads torch and NumPy, and
 neither MPI nor pandas nor scikit-learn. So `jointfit keygen` and other commands without tensors start at once.

@@ -54,6 +54,17 @@ class Agreed:
     Raises:
         ConfigurationError: a digest of another length, names that are not all different, a reveal to a rank without a
             name, limits that are not above 0.
+
+    >>> agreed = mpc.Agreed(bytes(32), ("north", "south", "dealer"), (mpc.Allowed("total", frozenset({0})),))
+    >>> def program(session):
+    ...     x = session.share(torch.ones(3) if session.rank == 1 else None, owner=1)
+    ...     total = session.reveal(x.sum(), to=0, name="total")
+    ...     try:
+    ...         session.reveal(x, to=0, name="all of it")
+    ...     except mpc.RevealRefused:
+    ...         return total
+    >>> mpc.simulate(3, program, agreed=agreed)
+    [tensor(3.), None, None]
     """
 
     digest: bytes

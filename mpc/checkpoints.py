@@ -38,6 +38,8 @@ from parties.sealing import Sealer
 if TYPE_CHECKING:
     from mpc.session import Session
 
+__all__ = ["Checkpoints", "steps"]
+
 _LOG = logging.getLogger(__name__)
 _FORMAT = "jointfit checkpoint 1"
 _SHOWN = 8
@@ -56,6 +58,17 @@ class Checkpoints:
         sealer: of this party's key; None on ranks that hold no shares.
         resume: go on from the newest checkpoint that all have, the same on all ranks. False refuses a folder that
             holds any.
+
+    >>> from parties.sealing import Sealer
+    >>> key = bytes(32)  # for the example; `Sealer.from_file("hospital_a.key", ...)` in earnest
+    >>> def kept(rank, resume=False):  # rank 2 is the dealer
+    ...     folder, sealer = (Path("kept", str(rank)), Sealer(key, f"example {rank}")) if rank < 2 else (None, None)
+    ...     return mpc.Checkpoints(folder, 2, sealer, resume)
+    >>> def program(session):
+    ...     model = session.share_module(torch.nn.Linear(2, 1))
+    ...     return list(session.steps(5, model, None))
+    >>> mpc.simulate(3, program, checkpoints=kept)[0]
+    [0, 1, 2, 3, 4]
     """
 
     folder: Path | None
@@ -108,13 +121,24 @@ def steps(
         others: further things with ``state_dict`` and ``load_state_dict``, such as schedulers: tensors, shared or
             public, numbers, texts, and lists of them.
 
-    Raises, on every rank alike:
+    All errors come on every rank alike.
+
+    Raises:
         ConfigurationError: a rank cannot write, or cannot keep what it got; there is no checkpoint that all have,
             though some have one; it is of another run or program; or some are there though the session does not
             resume.
         DisagreementError: ranks would keep different public values, or have different architectures.
 
     Reveals nothing. Cost: a round of announcements at the start, two for each checkpoint.
+
+    >>> model = session.share_module(torch.nn.Linear(2, 1))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> for step in session.steps(3, model, optimizer):
+    ...     optimizer.zero_grad()
+    ...     model(torch.ones(1, 2)).sum().backward()
+    ...     optimizer.step()
+    >>> step
+    2
     """
     if total < 0:
         raise ConfigurationError(f"{total} steps; want 0 or more")

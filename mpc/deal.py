@@ -32,6 +32,7 @@ def deal(
         folder: gets one file for each computing party and each client; must not hold files of an earlier deal.
         ranks: number of ranks, clients and the dealer included.
         clients: how many of them are clients.
+        protocol, bits, options: as in `mpc.session`.
 
     Returns the files, in order of rank, each readable by this user only. They are complete once the program has ended
     well; otherwise there are none.
@@ -40,6 +41,15 @@ def deal(
 
     Security: whoever has all files can unmask every opening of the run; see protocols/correlations/store.py. Cost:
     memory for the largest message of corrections; on disk what `mpc.plan` gives as ``offline``.
+
+    >>> def program(session):
+    ...     x = session.share(torch.ones(3) if session.rank == 0 else None, owner=0, shape=(3,))
+    ...     return session.reveal(x * x)
+    >>> files = mpc.deal(program, "dealt")
+    >>> [path.name for path in files]
+    ['correlations-of-rank-0.jointfit', 'correlations-of-rank-1.jointfit']
+    >>> mpc.simulate(2, program, dealer=False, correlations="dealt")
+    [tensor([1., 1., 1.]), tensor([1., 1., 1.])]
     """
     party = dealing_party(ranks, clients)
     with (

@@ -19,7 +19,20 @@ class Table:
         self.everywhere: dict[Any, Kernel] = {}
 
     def implements(self, *overloads: Any) -> Callable[[AnyKernel], AnyKernel]:
-        """Register a function that runs when an operand is secret; it has the signature of the operation."""
+        """Register a function that runs when an operand is secret; it has the signature of the operation.
+
+        Raises UnsupportedOperation if the operation has one.
+
+        >>> from mpc.operations import implements, lift, result
+        >>> @torch.library.custom_op("example::positive_part", mutates_args=())
+        ... def positive_part(x: torch.Tensor) -> torch.Tensor:
+        ...     return x.clamp(min=0)
+        >>> @implements(torch.ops.example.positive_part.default)
+        ... def secret_positive_part(x):
+        ...     return result(lift(x).relu(), x.dtype, like=x)
+        >>> session.reveal(positive_part(session.share(torch.tensor([-3.0, 3.0]), owner=0)))
+        tensor([0., 3.])
+        """
         return self._into(self.kernels, overloads)
 
     def always(self, *overloads: Any) -> Callable[[AnyKernel], AnyKernel]:

@@ -20,6 +20,8 @@ from parties import ConfigurationError
 if TYPE_CHECKING:
     from mpc.session import Session
 
+__all__ = ["reveal_module", "share_module"]
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -35,12 +37,18 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
     Returns:
         The module itself.
 
-    Raises, on every rank alike and before any weight moves:
+    All errors come on every rank alike, before any weight moves.
+
+    Raises:
         DisagreementError: architectures, public weights, public buffers or owners differ.
         ConfigurationError: weights that are NaN, infinite or out of range; parameters without a shape or not real;
             a module that is shared already.
 
     Reveals the architecture. Cost: one round of announcements, and one round for secret weights.
+
+    >>> model = session.share_module(torch.nn.Linear(2, 1))
+    >>> model.bias
+    SharedTensor(shape=(1,), dtype=torch.float32, protocol='plain', requires_grad=True)
     """
     label = session.step("share_module")
     record: dict[str, object] = {"owner": owner, "structure": None, "weights": None, "error": None}
@@ -81,6 +89,10 @@ def reveal_module(session: Session, module: Module, to: Recipients = None, name:
     shape (number of weights,). Raises as `Session.reveal` does.
 
     Reveals every parameter and buffer to the ranks in ``to``. Cost: two rounds.
+
+    >>> model = session.share_module(torch.nn.Linear(2, 1))
+    >>> session.reveal_module(model)
+    Linear(in_features=2, out_features=1, bias=True)
     """
     entries = [(name, tensor) for name, tensor in named_values(module) if isinstance(tensor, SharedTensor)]
     if not entries:

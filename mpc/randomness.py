@@ -31,10 +31,10 @@ def align(party: Party, dealt: Tensor | None = None) -> int:
     """
     if dealt is not None:
         if party.channel.transport != "threads":
-            torch.set_rng_state(dealt)
+            torch.default_generator.set_state(dealt)
         return int(hashlib.sha256(dealt.numpy().tobytes()).hexdigest()[:14], 16)
     with _LOCK:
-        state = hashlib.sha256(torch.get_rng_state().numpy().tobytes()).hexdigest()
+        state = hashlib.sha256(torch.default_generator.get_state().numpy().tobytes()).hexdigest()
     fresh = int.from_bytes(os.urandom(7), "little")
     records = [{"state": state}]
     if party.size > 1:
@@ -66,11 +66,11 @@ class Ordinary:
     @property
     def text(self) -> str:
         """Its position, which is put back by assigning it."""
-        return _text(torch.get_rng_state())
+        return _text(torch.default_generator.get_state())
 
     @text.setter
     def text(self, text: str) -> None:
-        torch.set_rng_state(_state(text))
+        torch.default_generator.set_state(_state(text))
 
 
 class Stream:
@@ -92,13 +92,13 @@ class Stream:
     def drawing(self) -> Iterator[None]:
         """Inside the block torch's random operations on plain tensors draw from this stream. Send nothing in it."""
         with _LOCK, _disable_current_modes():
-            outside = torch.get_rng_state()
-            torch.set_rng_state(self._state)
+            outside = torch.default_generator.get_state()
+            torch.default_generator.set_state(self._state)
             try:
                 yield
             finally:
-                self._state = torch.get_rng_state()
-                torch.set_rng_state(outside)
+                self._state = torch.default_generator.get_state()
+                torch.default_generator.set_state(outside)
 
 
 def unobserved() -> contextlib.AbstractContextManager[Any]:

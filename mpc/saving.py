@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     Module = TypeVar("Module", bound=nn.Module)
 
+__all__ = ["load_module", "load_weights", "save_module", "save_weights"]
+
 _FORMAT = "jointfit shares 1"
 
 
@@ -47,6 +49,11 @@ def save_module(
     save in the folder is replaced. Raises ConfigurationError on every rank alike if a rank cannot write.
 
     Reveals nothing. Cost: two rounds of announcements.
+
+    >>> model = session.share_module(torch.nn.Linear(2, 1))
+    >>> session.save_module(model, "shares").name
+    'shares-of-rank-0.safetensors'
+    >>> again = session.load_module(torch.nn.Linear(2, 1), "shares")
     """
     label = session.step("save_module")
     record: dict[str, Any] = {"id": os.urandom(16).hex(), "error": None}
@@ -83,7 +90,8 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
         folder: where this rank's file lies; ignored on clients and the dealer.
         optimizer: made on ``module.parameters()`` before this call; gets the saved settings and state.
 
-    Raises, on every rank alike and before anything is changed:
+    Raises:
+        All on every rank alike, and before anything is changed.
         ConfigurationError: a file is missing, unreadable, cut short, changed, or of another rank, number of parties,
             protocol or precision; it holds no optimiser or another one, or does not fit the module.
         DisagreementError: the files come from different saves, or the architectures differ.
@@ -118,7 +126,16 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
 
 
 def save_weights(module: nn.Module, path: str | Path) -> None:
-    """Save a plain module, as `Session.reveal_module` gives it, as one safetensors file."""
+    """Save a plain module, as `Session.reveal_module` gives it, as one safetensors file.
+
+    Raises ConfigurationError for a shared module, or if the file ``path`` cannot be written.
+
+    >>> trained = torch.nn.Linear(2, 1)
+    >>> mpc.save_weights(trained, "model.safetensors")
+    >>> loaded = mpc.load_weights(torch.nn.Linear(2, 1), "model.safetensors")
+    >>> torch.equal(loaded.weight, trained.weight)
+    True
+    """
     if any(isinstance(tensor, SharedTensor) for _, tensor in named_values(module)):
         raise ConfigurationError("got a shared module; want a plain one: reveal it, or use session.save_module")
     try:
@@ -128,7 +145,10 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
 
 
 def load_weights(module: Module, path: str | Path) -> Module:
-    """Load plain weights into a module of the same architecture. Raises ConfigurationError if they do not fit."""
+    """Load plain weights, as `save_weights` writes them, into a module of the same architecture, which is returned.
+
+    Raises ConfigurationError if the file ``path`` cannot be read, or does not fit.
+    """
     try:
         safetensors.torch.load_model(module, str(path))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:

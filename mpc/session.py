@@ -87,6 +87,10 @@ def session(
         DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, job, checkpoints, or
             deal.
         LogError: this rank's log of reveals cannot be used; see `mpc.journal`.
+
+    >>> with mpc.session(protocol="plain") as session:  # one process, in the clear: to try a program
+    ...     session.reveal(session.share(torch.ones(2), owner=0).sum())
+    tensor(2.)
     """
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
@@ -286,12 +290,16 @@ class Session:
         Returns:
             The shared tensor, of the owner's shape and type, on every rank. Truth values become shared bits.
 
-        Raises, on every rank alike and before any data moves:
-            ConfigurationError: an owner that is the dealer or no rank, or passed nothing; another rank that passed
-                data; data of an unknown kind, with NaN or infinity, or out of range.
+        Raises:
+            ConfigurationError: on every rank alike and before any data moves: an owner that is the dealer or no rank,
+                or passed nothing; another rank that passed data; data of an unknown kind, with NaN or infinity, or
+                out of range.
             DisagreementError: the ranks name different owners.
 
         Reveals shape and type to all ranks. Cost: two rounds.
+
+        >>> session.share(torch.ones(2, 3), owner=0)
+        SharedTensor(shape=(2, 3), dtype=torch.float32, protocol='plain')
         """
         return sharing.share(self, data, owner, dtype, shape)
 

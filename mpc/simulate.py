@@ -29,12 +29,19 @@ def simulate(
 ) -> list[Result]:
     """Run ``program(session)`` on n ranks that are threads of this process; the last one is the dealer.
 
-    n counts all ranks; the last ``clients`` before the dealer are clients.
+    n counts all ranks; the last ``clients`` before the dealer are clients, and without ``dealer`` there is none.
+    ``protocol``, ``bits`` and ``options`` are those of `mpc.session`; a rank waits ``deadline`` seconds for another.
     Returns what the program returned, in order of rank. Raises what it raised first, with a note that names the rank.
     Every thread's random numbers start from the present state of torch's generator: seed before, not inside.
     ``checkpoints`` gives each rank its own.
 
     Security: none between the ranks, which share their memory.
+
+    >>> def program(session):
+    ...     x = session.share(torch.tensor([1.0, 4.0]) if session.rank == 1 else None, owner=1)
+    ...     return session.reveal(x.mean(), to=0)
+    >>> mpc.simulate(3, program)
+    [tensor(2.5000), None, None]
     """
     state = torch.get_rng_state()
 

@@ -24,6 +24,14 @@ class SharedTensor(Tensor):
 
     Its size, strides and offset are those of an ordinary tensor, so that autograd, modules and optimisers work on it
     unchanged. Nothing opens it but `session.reveal`.
+
+    >>> x = session.share(torch.tensor([[1.0, -2.0]]), owner=0)
+    >>> y = torch.nn.functional.relu(x) + x.T @ torch.ones(1, 2)
+    >>> y
+    SharedTensor(shape=(2, 2), dtype=torch.float32, protocol='plain')
+    >>> session.reveal(y)
+    tensor([[ 2.,  1.],
+            [-1., -2.]])
     """
 
     _store: Store

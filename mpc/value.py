@@ -281,7 +281,11 @@ Operand = Value | Tensor | float
 
 
 def lift(x: Any) -> Value:
-    """Make a Value of a SharedTensor, a plain tensor or a number."""
+    """Make a Value of x: a SharedTensor, a plain tensor or a number.
+
+    >>> mpc.operations.lift(session.share(torch.ones(3), owner=0)).sum().secret
+    PlainShare(shape=(), bits=20)
+    """
     return Value.lift(x)
 
 

@@ -1,4 +1,15 @@
-"""Who takes part, and how bytes get from one rank to another. Knows bytes and no tensors; see README.md."""
+"""Who takes part, and how bytes get from one rank to another. Knows bytes and no tensors; see README.md.
+
+Two ranks that are threads exchange four bytes, in one round:
+
+>>> def program(party):
+...     got = party.exchange({1 - party.rank: b"abcd"}, {1 - party.rank: 4}, "greeting")
+...     return bytes(got[1 - party.rank]), party.counts.total("online").rounds
+>>> parties.simulate(2, program, dealer=False)
+[(b'abcd', 1), (b'abcd', 1)]
+
+In real runs `parties.roles.connect` makes the `Party` of a process. Examples assume ``import parties``.
+"""
 
 from parties.channel import Channel
 from parties.counts import Count, Counts

@@ -28,6 +28,11 @@ class DryParty(Party):
 
     Wherever a Party takes bytes to send, a DryParty takes an int too: their number. What it receives is empty.
     ``sent`` counts the bytes that each computing party, then each client, sends in the rounds counted by `round`.
+
+    >>> party = parties.DryParty(2)
+    >>> _ = party.exchange({1: 800}, {1: 800}, "open x")
+    >>> party.counts.total()
+    Count(bytes_sent=800, bytes_received=800, messages=1, rounds=1)
     """
 
     def __init__(self, computing: int, *, dealer: bool = True, clients: int = 0, rank: int = 0) -> None:

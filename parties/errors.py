@@ -39,7 +39,10 @@ __all__ = [
 
 
 class JointfitError(Exception):
-    """Base of all errors of jointfit. Its message holds public data only: it is shown to the other ranks."""
+    """Base of all errors of jointfit. Its message holds public data only: it is shown to the other ranks.
+
+    ``rank`` is the peer concerned, or None; ``relayed`` says whether it repeats what another rank reported.
+    """
 
     def __init__(self, message: str = "", *, rank: int | None = None) -> None:
         super().__init__(message)

@@ -25,6 +25,12 @@ class Limits:
 
     A rank that computes for long, or reads a message that trickles in, notices at the next one. Heartbeats and what TLS
     adds are not counted.
+
+    >>> limits = parties.Limits(seconds=3600, bytes_=1000)
+    >>> limits.before_sending(900)  # a frame has 80 bytes besides
+    >>> limits.before_sending(1)
+    Traceback (most recent call last):
+    parties.errors.LimitError: the next message would make more than the agreed 1000 bytes sent by one rank
     """
 
     def __init__(self, seconds: float | None, bytes_: int | None, sent: int = 0) -> None:

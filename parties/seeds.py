@@ -78,6 +78,13 @@ def exchange_seeds(party: Party) -> Seeds:
     links or the memory does.
 
     Cost: one round in phase "setup", 32 bytes for each seed, in both directions.
+
+    >>> def program(party):
+    ...     seeds = parties.exchange_seeds(party)
+    ...     return bytes(seeds.stream(1 - party.rank, "zero").take(8))
+    >>> one, other = parties.simulate(2, program, dealer=False)
+    >>> one == other
+    True
     """
     others = [rank for rank in range(party.size) if rank != party.rank and _have_a_seed(party, rank)]
     mine = {rank: new_seed() for rank in others}

@@ -53,6 +53,10 @@ def check_channel(
     Raises:
         ConformanceError: a check failed.
         Exception: whatever ``make`` raises.
+
+    >>> def make(n, program):
+    ...     return parties.simulate(n, program, dealer=False)
+    >>> parties.testing.check_channel(make, ranks=[2], failures=False)
     """
     for n in ranks:
         _equal(f"orderly run of {n} ranks", make(n, orderly), ["fine"] * n)

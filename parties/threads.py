@@ -156,6 +156,9 @@ def simulate(
             other threads end promptly.
 
     Security: none between the ranks; they share their memory.
+
+    >>> parties.simulate(4, lambda party: party.role.value, clients=1)
+    ['computing', 'computing', 'client', 'dealer']
     """
     if n < 1:
         raise ConfigurationError(f"too few ranks: got {n}, want at least 1")

@@ -33,6 +33,10 @@ class Bilinear:
     """A product: ``apply(a, b)`` is linear in each operand and runs on int64, float64 and meta tensors.
 
     ``name`` goes into the digest that ranks compare, so it must tell apart products with different constants.
+
+    >>> outer = protocols.Bilinear("outer", lambda a, b: a.unsqueeze(1) * b)
+    >>> outer.shape([2], [3])
+    torch.Size([2, 3])
     """
 
     name: str
@@ -51,7 +55,12 @@ class Bilinear:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an operation sends: bytes of the busiest computing party, rounds, and bytes that the dealer sends."""
+    """What an operation sends: bytes of the busiest computing party, rounds, and bytes that the dealer sends.
+
+    >>> from protocols.costs import COSTS
+    >>> COSTS["multiply"](1000)
+    Cost(bytes=16000, rounds=1, offline=8000)
+    """
 
     bytes: int
     rounds: int
@@ -63,6 +72,9 @@ class Share:
 
     Attributes: ``shape``; ``bits``, the fraction bits; ``is_bit``, true for secret truth values (bits is 0);
     ``facts``, notes that hold as long as the share does.
+
+    >>> protocols.Share(torch.Size([2, 3]), bits=20)
+    Share(shape=(2, 3), bits=20)
     """
 
     __slots__ = ("__weakref__", "bits", "facts", "is_bit", "shape")
@@ -98,6 +110,13 @@ class Protocol(abc.ABC):
 
     Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product, and what is added
     to one, must stay below 2^20: it carries up to 42 bits until it is rescaled.
+
+    >>> p = protocols.make("plain")  # every method works alike in `Additive`
+    >>> x = p.share(torch.tensor([-(1 << 20), 2 << 20]), torch.Size([2]), bits=20, owner=0)
+    >>> positive = p.invert(p.negative(x))
+    >>> relu = p.gate(positive, x)
+    >>> p.reveal(relu) >> 20, p.reveal(positive)
+    (tensor([0, 2]), tensor([False,  True]))
     """
 
     name: ClassVar[str]
@@ -289,23 +308,44 @@ class Protocol(abc.ABC):
 
 
 class Registry:
-    """Protocols by name."""
+    """Protocols by name.
+
+    >>> registry = protocols.Registry()
+    >>> registry.register("mine", protocols.InsecurePlain)
+    >>> registry.names()
+    ['mine']
+    """
 
     def __init__(self) -> None:
         self._makers: dict[str, Callable[..., Protocol]] = {}
 
     def register(self, name: str, maker: Callable[..., Protocol]) -> None:
-        """Add a protocol; a name is given once."""
+        """Add a protocol; a name is given once, ConfigurationError otherwise. EXTENDING.md has an example.
+
+        Arguments:
+            name: what `mpc.session(protocol=...)` calls it.
+            maker: called with a Party and ``bits``, ``rounding``, ``device`` and ``planning``; a class, mostly.
+        """
         if name in self._makers:
             raise ConfigurationError(f"protocol {name!r} is registered already")
         self._makers[name] = maker
 
     def make(self, name: str, *arguments: Any, **options: Any) -> Protocol:
-        """Make the protocol ``name``."""
+        """Make the protocol ``name``: its class is called with what else is given, a `Party` first.
+
+        Raises ConfigurationError for an unknown name; the message lists those that are known.
+
+        >>> protocols.make("plain").name
+        'plain'
+        """
         if name not in self._makers:
             raise ConfigurationError(f"unknown protocol {name!r}; known: {', '.join(sorted(self._makers))}")
         return self._makers[name](*arguments, **options)
 
     def names(self) -> list[str]:
-        """Return the names known."""
+        """Return the names known, in order.
+
+        >>> {"additive", "plain"} <= set(protocols.names())
+        True
+        """
         return sorted(self._makers)

@@ -20,6 +20,8 @@ from protocols.base import Cost, Protocol, Share
 from protocols.cases import CASES, Case
 from protocols.plain import InsecurePlain
 
+__all__ = ["check_clients", "check_cost", "check_openings", "check_protocol", "check_uniform_shares", "check_values"]
+
 Make = Callable[..., Protocol]
 """make(party, bits=20, planning=False, observe=None) -> Protocol; observe gets every opened value, as bytes."""
 
@@ -117,7 +119,18 @@ def reference(case: Case, values: Sequence[Tensor]) -> Tensor:
 def check_values(
     make: Make, parties: int, case: Case, n: int = 1000, seed: int = 0, *, clients: int = 0
 ) -> Outcome:
-    """Compare a case's values, of inputs and of computed operands, with float64. Raises AssertionError."""
+    """Compare a case's values, of inputs and of computed operands, with float64. Raises AssertionError.
+
+    Arguments:
+        make: the protocol's class, or a function like it.
+        parties: how many ranks compute.
+        case: the operation, see `protocols.cases`.
+        n: how many elements.
+        seed: of the numbers drawn.
+        clients: how many clients own the inputs in turn; none: ranks 0 and 1.
+
+    Returns what the run on inputs gave.
+    """
     values = operands(case, n, seed)
     want = reference(case, values)
     outcome = run(make, parties, case, values, clients=clients)
@@ -148,7 +161,15 @@ def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
 
 
 def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000) -> None:
-    """Compare counted, declared and planned cost, of operands that nobody knows. Raises AssertionError."""
+    """Compare counted, declared and planned cost, of operands that nobody knows. Raises AssertionError.
+
+    Arguments:
+        make: the protocol's class, or a function like it.
+        parties: how many ranks compute.
+        case: the operation, see `protocols.cases`.
+        costs: declared for one peer, by the names that cases have, as functions of the elements.
+        n: how many elements.
+    """
     counted = run(make, parties, case, operands(case, n, 0), computed=True).cost
     plan = planned(make, parties, case, n)
     if plan != counted:
@@ -171,6 +192,13 @@ def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 
     """Check that every party's part of a shared constant is uniform, byte by byte. Raises AssertionError.
 
     The constant belongs to rank 0, or to the last client.
+
+    Arguments:
+        make: the protocol's class, or a function like it.
+        parties: how many ranks compute.
+        value: the constant.
+        n: how many elements.
+        clients: how many clients there are.
     """
     owner = parties + clients - 1 if clients else 0
 
@@ -194,7 +222,15 @@ def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 
 
 
 def check_openings(make: Make, parties: int, case: Case, n: int = 4000, *, clients: int = 0) -> None:
-    """Check that everything opened is uniform, for two different inputs. Raises AssertionError."""
+    """Check that everything opened is uniform, for two different inputs. Raises AssertionError.
+
+    Arguments:
+        make: the protocol's class, or a function like it.
+        parties: how many ranks compute.
+        case: the operation, see `protocols.cases`.
+        n: how many elements.
+        clients: how many clients own the inputs in turn; none: ranks 0 and 1.
+    """
     for low in (True, False):
         values = [torch.full((n,), end[0] if low else end[1]) for end in case.ranges]
         seen: list[Tensor] = []
@@ -216,7 +252,18 @@ def check_protocol(
     parties: Sequence[int] = (2, 3, 5),
     cases: Sequence[Case] = CASES,
 ) -> None:
-    """Ask all questions of all cases for all numbers of parties. Raises AssertionError that names what failed."""
+    """Ask all questions of all cases for all numbers of parties. Raises AssertionError that names what failed.
+
+    Arguments:
+        make: the protocol's class, or a function like it; see `Make`.
+        costs: what an operation sends to one peer, by the name that cases use, as a function of the elements.
+        parties: how many compute; each number is tried.
+        cases: the operations, see `protocols.cases`.
+
+    >>> from protocols import cases, costs
+    >>> some = [case for case in cases.CASES if case.name in ("multiply", "zero")]
+    >>> protocols.testing.check_protocol(protocols.Additive, costs.COSTS, parties=[2], cases=some)
+    """
     for size in parties:
         check_uniform_shares(make, size)
         for case in cases:
@@ -233,7 +280,8 @@ def check_clients(
 ) -> None:
     """Ask the questions of all cases with inputs that belong to two clients, who also learn the results.
 
-    Raises AssertionError that names what failed. ``costs`` declares "client input", "client bits" and "client reveal".
+    Raises AssertionError that names what failed. ``make``, ``parties`` and ``cases`` are as in `check_protocol`;
+    ``costs`` declares "client input", "client bits" and "client reveal" besides.
     """
     for size in parties:
         check_uniform_shares(make, size, clients=2)

@@ -11,7 +11,11 @@ from parties import ConfigurationError
 
 @dataclass(frozen=True)
 class Scaling:
-    """What `scaling` computed; call it on rows. ``mean`` and ``factor`` are as secret as the table they come from."""
+    """What `scaling` computed; call it on rows. ``mean`` and ``factor`` are as secret as the table they come from.
+
+    >>> mpc.data.Scaling(torch.tensor([2.0]), torch.tensor([0.5]))(torch.tensor([[4.0]]))
+    tensor([[1.]])
+    """
 
     mean: Tensor
     factor: Tensor
@@ -26,6 +30,12 @@ def scaling(table: Tensor, smallest: float = 1e-3) -> Scaling:
 
     Bring columns to deviations between ``smallest`` and about 100 first, by public units: fixed point has one range
     for all. Reveals nothing. Cost on shares: one square of the table and one reciprocal root a column.
+
+    >>> table = session.share(torch.tensor([[1.0, 10.0], [3.0, 30.0]]), owner=0)
+    >>> scale = mpc.data.scaling(table)
+    >>> session.reveal(scale(table)).round(decimals=3)
+    tensor([[-1., -1.],
+            [ 1.,  1.]])
     """
     if table.dim() != 2 or table.shape[0] < 2:
         raise ConfigurationError(f"got a table of shape {tuple(table.shape)}; want two sizes, and two rows at least")

@@ -14,12 +14,22 @@ def _bounds(n: int, owners: int, owner: int) -> tuple[int, int]:
 
 
 def rows_of(table: Tensor, owners: int, owner: int) -> Tensor:
-    """The rows of one of several owners: consecutive, nearly equal parts."""
+    """The rows of ``table`` that belong to one of several owners: consecutive, nearly equal parts.
+
+    >>> mpc.data.rows_of(torch.arange(10).reshape(5, 2), owners=2, owner=0)
+    tensor([[0, 1],
+            [2, 3]])
+    """
     low, high = _bounds(table.shape[0], owners, owner)
     return table[low:high]
 
 
 def columns_of(table: Tensor, owners: int, owner: int) -> Tensor:
-    """The columns of one of several owners: consecutive, nearly equal parts."""
+    """The columns of ``table`` that belong to one of several owners: consecutive, nearly equal parts.
+
+    >>> mpc.data.columns_of(torch.arange(4).reshape(2, 2), owners=2, owner=1)
+    tensor([[1],
+            [3]])
+    """
     low, high = _bounds(table.shape[1], owners, owner)
     return table[:, low:high]

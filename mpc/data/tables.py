@@ -25,6 +25,9 @@ class Column:
 
     A column with ``categories`` becomes one column of 0 and 1 for each of them. Any other holds numbers between
     ``lowest`` and ``highest``, and is divided by the public constant ``unit``; with ``log`` its log(1 + x) is.
+
+    >>> mpc.data.Column("stage", categories=("I", "II", "III")).width
+    3
     """
 
     name: str
@@ -42,7 +45,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Schema:
-    """The columns of a table, in order, and the name of the label column, which holds 0 or 1."""
+    """The columns of a table, in order, and the name of the label column, which holds 0 or 1.
+
+    >>> import pandas
+    >>> age = mpc.data.Column("age", unit=10, lowest=0, highest=120)
+    >>> sex = mpc.data.Column("sex", categories=("f", "m"))
+    >>> frame = pandas.DataFrame({"age": [40, 65], "sex": ["m", "f"], "died": [0, 1]})
+    >>> features, labels = mpc.data.Schema((age, sex), label="died").encode(frame)
+    >>> features
+    tensor([[4.0000, 0.0000, 1.0000],
+            [6.5000, 1.0000, 0.0000]])
+    """
 
     columns: tuple[Column, ...]
     label: str
@@ -95,6 +108,11 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
         columns: those that are wanted; None takes all.
 
     Raises ConfigurationError if the file is missing, unreadable, empty, or lacks columns.
+
+    >>> import pandas
+    >>> pandas.DataFrame({"age": [40, 65], "died": [0, 1]}).to_csv("mine.csv")
+    >>> mpc.data.read_table("mine.csv", ["age"])["age"].tolist()
+    [40, 65]
     """
     path = Path(path)
     try:

@@ -17,6 +17,8 @@ from mpc.session import Session
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError
 
+__all__ = ["Estimator", "Regressor"]
+
 AfterEpoch = Callable[[int, Tensor], float | None]
 """Gets the number of an epoch and its mean loss; returns what may be shown of it, or None."""
 

@@ -9,6 +9,8 @@ from mpc.estimators.base import Estimator, opened
 from mpc.revealing import Recipients
 from parties import ConfigurationError
 
+__all__ = ["Classifier"]
+
 
 class Classifier(Estimator):
     """An estimator of classes.

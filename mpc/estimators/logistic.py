@@ -12,7 +12,15 @@ from parties import ConfigurationError
 
 
 class LogisticRegression(Classifier):
-    """A linear classifier of two classes. ``c`` is the inverse strength of the penalty, as scikit-learn's C."""
+    """A linear classifier of two classes. ``c`` is the inverse strength of the penalty, as scikit-learn's C.
+
+    >>> def program(session):
+    ...     x = session.share_rows({0: torch.tensor([[-2.0], [-1.0]]), 1: torch.tensor([[1.0]])}.get(session.rank))
+    ...     y = session.share_rows({0: torch.tensor([[0.0], [0.0]]), 1: torch.tensor([[1.0]])}.get(session.rank))
+    ...     return session.reveal(mpc.estimators.LogisticRegression(epochs=3, lr=0.5).fit(x, y).predict(x), to=0)
+    >>> mpc.simulate(3, program)
+    [tensor([0, 0, 1]), None, None]
+    """
 
     def __init__(self, c: float | None = None, **settings: Any) -> None:
         super().__init__(**settings)
@@ -37,7 +45,12 @@ class LogisticRegression(Classifier):
 
 
 class SoftmaxRegression(LogisticRegression):
-    """A linear classifier of three or more classes; targets are one-hot."""
+    """A linear classifier of three or more classes; targets are one-hot.
+
+    >>> x = torch.eye(3)
+    >>> mpc.estimators.SoftmaxRegression(epochs=20, lr=0.5).fit(x, x).predict(x)
+    tensor([0, 1, 2])
+    """
 
     def _checked(self, x: Tensor, y: Tensor) -> Tensor:
         y = Classifier._checked(self, x, y)

@@ -41,8 +41,18 @@ class _Perceptron(Estimator):
 
 
 class MLPClassifier(_Perceptron, Classifier):
-    """A perceptron with ReLU for classes; targets as in `Classifier`."""
+    """A perceptron with ReLU for classes; targets as in `LogisticRegression` and `SoftmaxRegression`.
+
+    >>> x, y = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1, 1, 0])
+    >>> mpc.estimators.MLPClassifier(hidden=(16,), epochs=100, lr=0.05).fit(x, y).predict(x)
+    tensor([0, 1, 1, 0])
+    """
 
 
 class MLPRegressor(_Perceptron, Regressor):
-    """A perceptron with ReLU for real numbers."""
+    """A perceptron with ReLU for real numbers.
+
+    >>> x = torch.linspace(-1, 1, 20).unsqueeze(1)
+    >>> mpc.estimators.MLPRegressor(hidden=(16,), epochs=100, lr=0.02).fit(x, x.abs()).score(x, x.abs()) > 0.95
+    True
+    """

@@ -67,9 +67,9 @@ def share_tables(session: Session, member: Membership | None = None) -> tuple[Sh
     ``member`` is this process's, by default what `jointfit party` set. Owners read their tables; rows of several
     owners follow one another in the order of ranks.
 
-    Raises, on every rank alike and before anything secret moves:
-        ConfigurationError: a table does not fit the job; says whose and what. Or owners of columns have different
-            numbers of rows.
+    Raises:
+        ConfigurationError: on every rank alike and before anything secret moves: a table does not fit the job; says
+            whose and what. Or owners of columns have different numbers of rows.
 
     Reveals the number of rows of each owner. Cost: one round of announcements, and those of `Session.share`.
     """

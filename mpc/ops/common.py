@@ -15,7 +15,8 @@ __all__ = ["float_type", "lift", "note", "promote", "result", "write"]
 
 
 def result(value: Value, dtype: torch.dtype, like: Tensor | None = None) -> SharedTensor:
-    """Make a tensor of a value; ``like`` gives the memory layout where that matters (elementwise operations).
+    """Make a tensor of a value, of type ``dtype``; ``like`` gives the memory layout where that matters (elementwise
+    operations).
 
     A public value that came from plain tensors alone stays a plain tensor.
     """
@@ -97,7 +98,7 @@ def convert(value: Value, old: torch.dtype, new: torch.dtype) -> Value:
 
 
 def promote(*operands: Any) -> torch.dtype:
-    """Type of the result of an arithmetic operation."""
+    """Type of the result of an arithmetic operation on ``operands``: tensors and numbers."""
     first = operands[0]
     if isinstance(first, Tensor) and first.is_floating_point():
         for other in operands[1:]:

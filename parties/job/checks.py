@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from parties.channel import patience_of
@@ -15,6 +15,8 @@ from parties.topology import links
 __all__ = ["Problem", "problems"]
 
 _NEEDS_DEALER = {"additive": True}
+"""Of jointfit's own protocols for jobs; one that a program registers says so itself."""
+
 _ESTIMATORS_REVEAL = ("model", "loss", "score", "predictions")
 _MOST_PARTIES = 8
 
@@ -60,7 +62,7 @@ def _roles(job: Job) -> Iterator[Problem]:
     for at in dealers[1:]:
         got = f"a second dealer, besides {_quoted(job.parties[dealers[0]].name)}"
         yield Problem(("parties", at, "roles"), got, "one dealer")
-    if not dealers and _NEEDS_DEALER[job.protocol.name]:
+    if not dealers and _NEEDS_DEALER.get(job.protocol.name, False):
         want = f'one member with roles = ["dealer"]: the protocol {job.protocol.name} needs it'
         yield Problem(("parties",), "no dealer", want)
     if not 2 <= job.computing <= _MOST_PARTIES:
@@ -122,6 +124,9 @@ def _owned(path: Path, column: Column, job: Job) -> Iterator[Problem]:
 
 def _model(job: Job) -> Iterator[Problem]:
     model = job.model
+    if job.protocol.name not in _NEEDS_DEALER and model.program is None:
+        want = f"{_names(_NEEDS_DEALER)}; or a program that registers another"
+        yield Problem(("protocol", "name"), _quoted(job.protocol.name), want)
     if (model.estimator is None) == (model.program is None):
         got = "neither estimator nor program" if model.estimator is None else "both estimator and program"
         yield Problem(("model",), got, "one of the two")
@@ -177,6 +182,10 @@ def _twice(values: Sequence[tuple[Path, str]]) -> Iterator[Problem]:
         if value in first:
             yield Problem(path, f"{_quoted(value)} a second time", "a value of its own")
         first.setdefault(value, path)
+
+
+def _names(names: Iterable[str]) -> str:
+    return " or ".join(_quoted(name) for name in names)
 
 
 def _quoted(text: str) -> str:

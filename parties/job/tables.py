@@ -41,7 +41,11 @@ class Table(BaseModel):
 class Protocol(Table):
     """How the computing parties compute on shares."""
 
-    name: Literal["additive"] = Field(default="additive", description="The protocol.", examples=["additive"])
+    name: Name = Field(
+        default="additive",
+        description="The protocol: additive, or one that the program of the job registers.",
+        examples=["additive"],
+    )
     bits: int = Field(default=20, ge=8, le=24, description="Fraction bits of shared numbers.", examples=[20])
     rounding: Literal["chance", "faithful"] = Field(
         default="chance",

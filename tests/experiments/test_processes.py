@@ -1,12 +1,15 @@
 """The demo's program in real processes, over MPI and over TLS, and what the ranks say when something is wrong."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mpc.jobs.example.writing import write_example
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["-m", "experiments.clinical", "--epochs", "1", "--rows", "64", "--splits", "rows"]
@@ -105,21 +108,15 @@ def test_a_port_in_use(tmp_path):
     assert str(port) in done.stderr
 
 
-PRELUDE = """
-import os, torch
-torch.manual_seed(int(os.environ["JOINTFIT_RANK"]))
-features = torch.randn(200, 30) if os.environ["JOINTFIT_RANK"] == "0" else None
-labels = torch.randint(2, (200, 1)).float() if os.environ["JOINTFIT_RANK"] == "1" else None
-"""
-
-
 def test_the_program_of_the_readme(tmp_path):
     block = (ROOT / "README.md").read_text("utf-8").split("```python\n")[1].split("```")[0]
-    path = tmp_path / "readme.py"
-    path.write_text(PRELUDE + block + "\nprint('score', score, type(trained).__name__)\n")
+    path = tmp_path / "train.py"
+    path.write_text(block + "    print('trained', type(trained).__name__)\n")
+    write_example(tmp_path / "heart")
     done = started([*JOINTFIT, str(path)], tmp_path)
     assert done.returncode == 0, done.stderr
-    lines = [line for line in done.stdout.splitlines() if "score" in line]
-    assert len(lines) == 3
-    assert sum("score tensor(" in line and "Sequential" in line for line in lines) == 2
-    assert sum("score None NoneType" in line for line in lines) == 1
+    for rank in (0, 1):
+        assert f"[{rank}] trained Sequential" in done.stdout
+        (loss,) = re.findall(rf"\[{rank}\] loss tensor\((0\.\d+)\)", done.stdout)
+        assert float(loss) < 0.15
+    assert "[2] loss None" in done.stdout

@@ -111,7 +111,7 @@ FIELDS = [
     ("format = 1", "", "format", "got nothing; want the version of this format"),
     ('name = "trial"', 'name = "A trial"', "name", 'got "A trial"; want 1 to 63 of a-z, 0-9, _ and -, beginning'),
     ('name = "trial"', 'nome = "trial"', "nome", "got an unknown field; want name, perhaps"),
-    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive"'),
+    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive"; or a program that'),
     ('name = "additive"', "bits = 4", "protocol.bits", "got 4; want greater than or equal to 8"),
     ('name = "additive"', "bits = 20.0", "protocol.bits", "got 20.0; want a whole number"),
     ('name = "additive"', 'rounding = "up"', "protocol.rounding", 'got "up"; want "chance" or "faithful"'),
@@ -295,13 +295,23 @@ def conforms(value, schema, root):
     return "pattern" not in schema or re.match(schema["pattern"].replace(r"\p{C}", r"\x00-\x1f"), value) is not None
 
 
+def test_a_program_may_bring_a_protocol():
+    model = f'[model]\nprogram = "train.py"\nsha256 = "{"0" * 64}"\n'
+    for parties in (jobs.EVERYBODY, jobs.EVERYBODY[:-1]):  # whether it needs a dealer is its own matter
+        job = parse_job(jobs.job(parties, top='[protocol]\nname = "shamir"', model=model).encode())
+        assert job.protocol.name == "shamir"
+        assert "The protocol is shamir, with 20 fraction bits" in describe(job)
+    assert "got no dealer; want" in refused(jobs.job(jobs.EVERYBODY[:-1], model=model))
+    assert 'protocol.name: got "two words"' in refused(jobs.job(top='[protocol]\nname = "two words"', model=model))
+
+
 def test_the_schema_takes_jobs_and_refuses_others():
     schema = job_schema()
     json.loads(json.dumps(schema, allow_nan=False))
     with_a_client = jobs.job([jobs.HOSPITAL_A, jobs.HOSPITAL_B, jobs.CLIENT, jobs.DEALER])
     for text in (EXAMPLE.read_text("utf-8"), jobs.job(), with_a_client):
         assert conforms(tomllib.loads(text), schema, schema)
-    single = ("format", "nome", "protocol.", "model.program", "parties[1].fingerprint")
+    single = ("format", "nome", "protocol.bits", "protocol.rounding", "model.program", "parties[1].fingerprint")
     wrong = [(old, new) for old, new, field, says in FIELDS if field.startswith(single) and "second time" not in says]
     wrong += [(old, new) for old, new, _, says in FIELDS if says.startswith(("got an unknown", "got none"))]
     assert len(wrong) > 12

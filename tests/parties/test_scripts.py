@@ -12,7 +12,7 @@ from tests.parties.starting import ROOT, Ended, mpirun
 SCRIPTS = ROOT / "launch_scripts"
 
 
-@pytest.mark.parametrize("name", ["demo", "test", "mpirun", "local", "slurm.sbatch", "../.ci/run"])
+@pytest.mark.parametrize("name", ["demo", "test", "mpirun", "local", "slurm.sbatch", "docs", "../.ci/run"])
 def test_syntax_and_mode(name):
     script = SCRIPTS / name
     assert os.access(script, os.X_OK)

@@ -1,0 +1,45 @@
+"""The guides in EXTENDING.md: their files are written down as they stand, their commands run, their output compared."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GUIDES = [ROOT / package / "EXTENDING.md" for package in ("protocols", "parties", "mpc")]
+BLOCK = re.compile(r"(?ms)(?:^<!-- file: (?P<file>[\w.]+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$")
+
+
+def blocks(guide):
+    """(file name or None, kind, text) of every block of code."""
+    found = [(block["file"], block["kind"], block["text"]) for block in BLOCK.finditer(guide.read_text("utf-8"))]
+    assert len(found) == guide.read_text("utf-8").count("\n```") // 2
+    return found
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
+def test_a_guide_does_what_it_says(guide, tmp_path):
+    found = blocks(guide)
+    files = [(name, text) for name, kind, text in found if name is not None]
+    commands = "".join(text for _, kind, text in found if kind == "sh")
+    printed = "".join(text for _, kind, text in found if kind == "text")
+    assert len(files) >= 2
+    assert commands
+    assert printed
+    assert {kind for name, kind, _ in found if name is None} == {"sh", "text"}, "a block of Python that nobody runs"
+    for name, text in files:
+        (tmp_path / name).write_text(text, "utf-8")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environ["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands],
+        check=False, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout == printed
