@@ -75,11 +75,11 @@ def _own(options: argparse.Namespace) -> int:
     print(f"  {who} bring {how}")
     for link in links:
         print(f"  {link} links to {link.readlink()}")
-    print("\nThe job shows all members names, ranges (rounded outwards) and categories of columns: look through it.")
+    print("\nPublic in the job, to all members: names, ranges (rounded outwards) and categories. Look through them.")
     for note in made.notes:
         print(f"  note: {note}")
     print()
-    _say_next(job)
+    _say_next(job, with_tables=len(links) == len(made.owners))
     return 0
 
 
@@ -96,14 +96,14 @@ def _files(given: list[str]) -> dict[str, Path]:
     return files
 
 
-def _say_next(job: Path) -> None:
+def _say_next(job: Path, *, with_tables: bool = True) -> None:
     from parties.job import read_job
 
     name = read_job(job).names[0]
-    next_steps = (
+    next_steps = [
         (f"jointfit run --job {job}", "rehearse: every member as a process of this machine"),
         (f"jointfit describe --job {job}", "what the job means, in plain words"),
         (f"jointfit keygen {name}", "every member makes its own key, and tells its fingerprint"),
-    )
-    print(examples(*next_steps).replace("examples:", "next:"))
+    ]
+    print(examples(*next_steps[not with_tables :]).replace("examples:", "next:"))
     print(f"Then addresses and fingerprints go into {job}, and every member reads and agrees on all that it says.")

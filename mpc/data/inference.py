@@ -151,7 +151,8 @@ def _missing(path: Path, frame: Any) -> Iterator[str]:
         rows = int(frame[list(some)].isna().any(axis=1).sum())
         yield (
             f"{rows} of {len(frame)} rows lack entries (empty, NA, null, nan, None), in the columns {listed}{more}; "
-            f"want none: fill them in, or leave out these columns (--drop), or these rows: {_without(path, list(some))}"
+            f"want none: fill them in, or leave out these columns (--drop), or these rows (of all tables, if columns are "
+            f"apart): {_without(path, list(some))}"
         )
 
 
@@ -225,9 +226,10 @@ def _categories(entries: Any, name: str) -> tuple[str, ...]:
     texts = entries.astype(str)
     found = sorted(texts.unique(), key=in_order)
     if len(found) > MOST_CATEGORIES or (len(found) > len(texts) / 2 and len(texts) >= 2 * _FEW_ROWS):
-        want = f"categories that are few and public, {MOST_CATEGORIES} at most; an id, a name or free text? leave it out"
-        got = f"has {len(found)} different texts in {len(texts)} rows"
-        raise ConfigurationError(f"{got}; want {want}: {option('drop', name)}")
+        got = f"has {len(found)} different entries in {len(texts)} rows"
+        want = f"{MOST_CATEGORIES} categories at most, which become public"
+        remedy = f"an id, a name or free text? leave it out: {option('drop', name)}"
+        raise ConfigurationError(f"{got}; want {want}; {remedy}")
     try:
         return tuple(_CATEGORY.validate_python(each) for each in found)
     except ValidationError:
@@ -256,7 +258,8 @@ def _notes(entries: Any, column: Column, wishes: Wishes) -> Iterator[str]:
         if int(entries.value_counts().min()) < _FEW_ROWS:
             yield f"{name!r} has categories of fewer than {_FEW_ROWS} rows: are their names harmless to others?"
         if _is_number(column.categories[0]) and name not in wishes.categories:
-            yield f"{name!r} has {distinct} whole numbers, taken as classes; if they are amounts: {option('numbers', name)}"
+            remedy = option("numbers", name)
+            yield f"{name!r} has {distinct} whole numbers, taken as classes; if they are amounts: {remedy}"
     elif not is_binary(column) and bool((entries.astype("float64") % 1 == 0).all()):
         if distinct == len(entries) and (_ID.search(name) or int(entries.max() - entries.min()) + 1 == distinct):
             yield f"{name!r} has another whole number in each row; an id? leave it out: {option('drop', name)}"

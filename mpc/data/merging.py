@@ -26,8 +26,9 @@ def merge(parts: Mapping[str, Sequence[Column]]) -> list[Column]:
     ]
     merged = []
     for name in names:
+        holders = zip(parts, by_name, strict=True)
         try:
-            merged.append(_merged(name, {owner: each[name] for owner, each in zip(parts, by_name) if name in each}))
+            merged.append(_merged(name, {owner: each[name] for owner, each in holders if name in each}))
         except ConfigurationError as error:
             wrong.append(str(error))
     if wrong:
@@ -42,18 +43,18 @@ def _merged(name: str, parts: dict[str, Column]) -> Column:
     named = {category for each in parts.values() for category in each.categories}
     if named:
         lists = {owner: _names(each, named) for owner, each in parts.items()}
-        numbers = [owner for owner, names in lists.items() if not names]
+        numbers = [owner for owner, each in lists.items() if not each]
         if numbers:
-            others = ", ".join(owner for owner in lists if owner not in numbers)
-            got = f"numbers with {', '.join(numbers)} and categories with {others}"
-            remedy = f"correct a table, or {option('categories', name)}, {option('numbers', name)} or {option('drop', name)}"
-            raise ConfigurationError(f"column {name!r} has {got}; want one kind: {remedy}")
+            texts = [owner for owner in lists if owner not in numbers]
+            got = f"numbers with {', '.join(numbers)} and categories with {', '.join(texts)}"
+            remedy = " or ".join(option(key, name) for key in ("categories", "numbers", "drop"))
+            raise ConfigurationError(f"column {name!r} has {got}; want one kind: correct a table, or {remedy}")
         found = sorted({category for names in lists.values() for category in names}, key=in_order)
         if any(f"{each}.0" in found for each in found):
             raise ConfigurationError(f"column {name!r} has whole numbers with .0 and without; want one way everywhere")
         if len(found) > MOST_CATEGORIES:
-            got = f"{len(found)} categories together"
-            raise ConfigurationError(f"column {name!r} has {got}; want {MOST_CATEGORIES} at most: {option('drop', name)}")
+            want = f"{MOST_CATEGORIES} at most, or {option('drop', name)}"
+            raise ConfigurationError(f"column {name!r} has {len(found)} categories in all tables together; want {want}")
         return Column(name, categories=tuple(found))
     if all(is_binary(each) for each in parts.values()):
         return first

@@ -110,8 +110,12 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
     if not path.is_file():
         raise ConfigurationError(f"found no file {path.name}; want a CSV or Parquet file")
     try:
-        frame = _read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-        names = frame.columns if path.suffix == ".parquet" else pd.read_csv(path, header=None, nrows=1, dtype=str).loc[0]
+        if path.suffix == ".parquet":
+            frame = _read_parquet(path)
+            names = frame.columns
+        else:
+            frame = pd.read_csv(path)
+            names = pd.read_csv(path, header=None, nrows=1, dtype=str).loc[0]
     except (*_UNREADABLE, pd.errors.ParserError) as error:
         raise ConfigurationError(f"cannot read {path.name} as a table ({_reason(error)})") from None
     if not isinstance(frame.index, pd.RangeIndex):

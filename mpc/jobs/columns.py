@@ -118,10 +118,10 @@ def _checked(path: Path, at: int, said: Any) -> Entry:
 
 def _entry(one: Column, owner: str | None) -> str:
     """One line of the array, without what is a default."""
-    fields = {"name": one.name}
-    said = {"categories": list(one.categories)} if one.categories else {"lowest": one.lowest, "highest": one.highest}
-    said |= {name: getattr(one, name) for name in ("log", "origin", "unit")}
-    fields |= {name: value for name, value in said.items() if value != getattr(_DEFAULTS, name)}
+    fields: dict[str, Any] = {"name": one.name}
+    for name in ("lowest", "highest", "log", "origin", "unit", "categories"):
+        if getattr(one, name) != getattr(_DEFAULTS, name):
+            fields[name] = getattr(one, name)
     if owner is not None:
         fields["owners"] = [owner]
     return "{ " + ", ".join(f"{name} = {_toml(value)}" for name, value in fields.items()) + " }"

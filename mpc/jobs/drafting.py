@@ -97,7 +97,7 @@ def draft(files: Mapping[str, Path], wishes: Wishes, split: str | None = None) -
     rows = {owner.name: len(owner.frame) for owner in owners if owner.frame is not None}
     if split == "columns" and len(set(rows.values())) > 1:
         counts = ", ".join(f"{name} {count}" for name, count in rows.items())
-        raise ConfigurationError(f"different numbers of rows: {counts}; want the same rows in the same order everywhere")
+        raise ConfigurationError(f"different numbers of rows: {counts}; want the same rows, in the same order, in all")
     section, notes = _without_constants(section, owners)
     if section.target is None:
         raise ConfigurationError(f"nobody brings the label {wishes.label!r}")
@@ -212,7 +212,8 @@ def _shared(owners: list[_Owner], wishes: Wishes) -> list[str]:
                 here, there = owner.frame[name].astype(str), other.frame[name].astype(str)
                 alike = bool((here.to_numpy() == there.to_numpy()).all())
                 what += ", equal row by row" if alike else ", and differs: sort both tables alike, if it names the rows"
-            wrong.append(f"{what}; want one owner for each column: leave it out of one table, or {option('drop', name)}")
+            remedy = f"leave it out of one table, or of all: {option('drop', name)}"
+            wrong.append(f"{what}; want one owner for each column: {remedy}")
     return wrong
 
 

@@ -16,8 +16,8 @@ __all__ = ["write_own"]
 
 _SCORES = {True: "R² on the rows that it was trained with", False: "the accuracy on the rows that it was trained with"}
 _DATA = """\
-# Found in the owners' tables by `jointfit init`. Whatever stands here is public to all members: names, ranges and
-# categories, which were rounded outwards or taken as they are. Look through it, and widen ranges or leave columns out.
+# Found in the owners' tables by `jointfit init`. Whatever stands here is public to all members: names, ranges (rounded
+# outwards), categories. Look through it, and widen ranges or leave columns out as you like.
 #
 # split: "rows": every owner brings rows of all columns, in a table of its own. "columns": each brings some columns
 #        of the same rows in the same order, and each column says whose it is: owners = ["{first}"].
@@ -64,20 +64,20 @@ def _name(folder: Path) -> str:
 
 def _text(name: str, draft: Draft) -> str:
     example = files("mpc.jobs.example").joinpath("job.toml").read_text("utf-8")
-    first, label = draft.owners[0], draft.section.label
+    first, section = draft.owners[0], draft.section.text()
     settings = ", ".join(f"{key} = {value}" for key, value in draft.training.items())
     everyone = ", ".join(json.dumps(owner) for owner in draft.owners)
     regression = draft.estimator == "LinearRegression"
     changes = [
         (r'name = "breast-cancer" *', f'name = "{name}"'.ljust(26)),
         (r'(?<=\n)\[\[parties\]\]\n(?s:.*?)(?=\n# A member that sends)', _members(draft.owners)),
-        (r"(?<=-\n)#\n# split: (?s:.*?)(?=\n# What is computed)", f"#\n{_DATA.format(first=first, section=draft.section.text())}"),
         (r'estimator = .*\nparameters = .*', f'estimator = "{draft.estimator}"\nparameters = {{ {settings} }}'),
         (r"times = 10  ", f"times = {draft.training['epochs']}  "),
         (r"the accuracy on the rows.*", _SCORES[regression]),
+        (r"# split: (?s:.*?)(?=\n# What is computed)", _DATA.format(first=first, section=section)),
     ]
     for pattern, new in changes:
-        example, count = re.subn(pattern, lambda _, new=new: new, example)
+        example, count = re.subn(pattern, new.replace("\\", r"\\"), example)
         if count != 1:
             raise ConfigurationError(f"the example has {count} places like {pattern}; want one")
     example = example.replace('to = ["hospital_a", "hospital_b"]', f"to = [{everyone}]")
