@@ -25,18 +25,16 @@ from mpc.jobs import JOB
 from mpc.journal import journal
 from mpc.offline import Place, generator, source, start
 from mpc.policy import Policy
-<<<<<<< HEAD
 from mpc.profiling import current
 from mpc.profiling.current import counts_as
-=======
 from mpc.pulse import pulse_of
->>>>>>> live
 from mpc.randomness import Ordinary, Stream, align, unobserved
 from mpc.revealing import Recipients
+from mpc.seat import Seat
 from mpc.showing import show_session
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError, Counts, DryParty, Limits, Party, Role
+from parties import ConfigurationError, DryParty, Limits, Party, Role
 
 _log = logging.getLogger(__name__)
 
@@ -109,7 +107,7 @@ def session(
         raise
 
 
-class Session:
+class Session(Seat):
     """One run of a program by several ranks. Made by `mpc.session`; see there for the arguments and errors.
 
     Attributes:
@@ -124,12 +122,8 @@ class Session:
         facts: what was compared with the other ranks when the session started.
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
-<<<<<<< HEAD
         profiler: what `mpc.profile` accounts with, None outside of it; ``account``: the same, kept until the next one.
-=======
-        profiler: what `mpc.profile` accounts with, None without.
         pulse: what tells the live view of `--progress`, None without.
->>>>>>> live
     """
 
     profiler: Profiler | None = None
@@ -180,46 +174,6 @@ class Session:
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
         current.opened(self)
         self.pulse = pulse_of(self)
-
-    @property
-    def rank(self) -> int:
-        """Of this process."""
-        return self.party.rank
-
-    @property
-    def size(self) -> int:
-        """Number of ranks, clients and the dealer included."""
-        return self.party.size
-
-    @property
-    def computing(self) -> int:
-        """Number of computing ranks: 0 … computing - 1."""
-        return self.party.computing
-
-    @property
-    def role(self) -> Role:
-        """Role.COMPUTING, Role.CLIENT or Role.DEALER."""
-        return self.party.role
-
-    @property
-    def clients(self) -> range:
-        """Ranks of the clients, after the computing ones."""
-        return self.party.clients
-
-    @property
-    def is_client(self) -> bool:
-        """Whether this rank is a client, which may own data or receive results, and does not compute."""
-        return self.party.role is Role.CLIENT
-
-    @property
-    def is_dealer(self) -> bool:
-        """Whether this rank is the dealer, which holds no data and learns nothing."""
-        return self.party.role is Role.DEALER
-
-    @property
-    def counts(self) -> Counts:
-        """What this rank sent and received so far."""
-        return self.party.counts
 
     def __repr__(self) -> str:
         return f"Session(rank {self.rank} of {self.size}, {self.role.value}, protocol {self.protocol_name})"

@@ -5,6 +5,7 @@ pandas is imported where a file is read. No message holds a value of the table: 
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from parties import ConfigurationError
 
+_LINE = re.compile(r"Expected \d+ fields in line \d+, saw \d+")  # in pandas' ParserError
 _UNREADABLE = (OSError, ValueError, ImportError, EOFError, MemoryError, zlib.error)
 
 
@@ -24,7 +26,8 @@ class Column:
     """A column that all owners know: its name, and how its entries become numbers.
 
     A column with ``categories`` becomes one column of 0 and 1 for each of them. Any other holds numbers between
-    ``lowest`` and ``highest``, and is divided by the public constant ``unit``; with ``log`` its log(1 + x) is.
+    ``lowest`` and ``highest``, and becomes (x - origin) / unit, both of them public; with ``log``
+    (log(1 + x) - origin) / unit.
 
     >>> mpc.data.Column("stage", categories=("I", "II", "III")).width
     3
@@ -36,6 +39,7 @@ class Column:
     highest: float = float("inf")
     log: bool = False
     categories: tuple[str, ...] = ()
+    origin: float = 0.0
 
     @property
     def width(self) -> int:
@@ -107,7 +111,7 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
         path: ends in .csv, .csv.gz or .parquet.
         columns: those that are wanted; None takes all.
 
-    Raises ConfigurationError if the file is missing, unreadable, empty, or lacks columns.
+    Raises ConfigurationError if the file is missing, unreadable, empty, lacks columns, or has two of one name.
 
     >>> import pandas
     >>> pandas.DataFrame({"age": [40, 65], "died": [0, 1]}).to_csv("mine.csv")
@@ -124,15 +128,34 @@ def read_table(path: str | Path, columns: Sequence[str] | None = None) -> Any:
     if not path.is_file():
         raise ConfigurationError(f"found no file {path.name}; want a CSV or Parquet file")
     try:
-        frame = _read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        if path.suffix == ".parquet":
+            frame = _read_parquet(path)
+            names = frame.columns
+        else:
+            frame = pd.read_csv(path)
+            names = pd.read_csv(path, header=None, nrows=1, dtype=str).loc[0]
     except (*_UNREADABLE, pd.errors.ParserError) as error:
-        raise ConfigurationError(f"cannot read {path.name} as a table ({type(error).__name__})") from None
+        raise ConfigurationError(f"cannot read {path.name} as a table ({_reason(error)})") from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ConfigurationError(f"the rows of {path.name} have more entries than its first line has names")
+    twice = sorted({str(name) for name in names[names.duplicated()].dropna()})
+    if twice:
+        raise ConfigurationError(f"{path.name} has several columns of the names {twice}; want each name once")
     missing = [name for name in columns or () if name not in frame.columns]
     if missing:
         raise ConfigurationError(f"{path.name} lacks the columns {missing}; want {list(columns or ())}")
     if not len(frame):
         raise ConfigurationError(f"{path.name} holds no rows; want at least one")
     return frame if columns is None else frame[list(columns)]
+
+
+def _reason(error: BaseException) -> str:
+    """Why a table cannot be read, without anything of it."""
+    if isinstance(error, UnicodeDecodeError):
+        return "its text is not UTF-8: save it as UTF-8"
+    found = _LINE.search(str(error))
+    kind = type(error).__name__
+    return "it is empty" if kind == "EmptyDataError" else found[0][0].lower() + found[0][1:] if found else kind
 
 
 def _read_parquet(path: Path) -> Any:
@@ -165,4 +188,4 @@ def _encode(entries: Any, column: Column) -> Tensor:
         raise ConfigurationError(f"column {column.name!r} has numbers outside {low:g} … {high:g}, or infinite ones")
     if column.log:
         numbers = torch.log1p(numbers)
-    return (numbers / column.unit).to(torch.float32).unsqueeze(1)
+    return ((numbers - column.origin) / column.unit).to(torch.float32).unsqueeze(1)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SAID = {"name", "unit", "log", "categories"}
+_SAID = {"name", "origin", "unit", "log", "categories"}
 
 MODEL, SUMMARY, PREDICTIONS = "model.safetensors", "results.json", "predictions.csv"
 

@@ -30,7 +30,8 @@ def columns_of(job: Job, name: str) -> list[Column]:
 
 def column(entry: Any) -> Column:
     """A column of the job as `mpc.data` has it."""
-    return Column(entry.name, entry.unit, entry.lowest, entry.highest, entry.log, tuple(entry.categories))
+    said = (entry.name, entry.unit, entry.lowest, entry.highest, entry.log, tuple(entry.categories), entry.origin)
+    return Column(*said)
 
 
 def check_table(job: Job, name: str, path: Path) -> tuple[int, list[str]]:

@@ -91,7 +91,7 @@ def _data(job: Job) -> Iterator[Problem]:
 
 def _range(path: Path, column: Column, job: Job) -> Iterator[Problem]:
     if column.categories:
-        numeric = {"unit", "lowest", "highest", "log"} & column.model_fields_set
+        numeric = {"origin", "unit", "lowest", "highest", "log"} & column.model_fields_set
         for field in sorted(numeric):
             yield Problem((*path, field), f"{field} of a column with categories", "no such field, or no categories")
         if len(column.categories) < 2:
@@ -105,8 +105,9 @@ def _range(path: Path, column: Column, job: Job) -> Iterator[Problem]:
     if not column.log:
         bits = job.protocol.bits
         for field, bound in (("lowest", column.lowest), ("highest", column.highest)):
-            if 1 << (61 - 2 * bits) <= abs(bound) / column.unit < float("inf"):
-                want = f"less than 2^{61 - 2 * bits} units with {bits} fraction bits: a larger unit"
+            if 1 << (61 - 2 * bits) <= abs(bound - column.origin) / column.unit < float("inf"):
+                away = f" away from {column.origin:g}" if column.origin else ""
+                want = f"less than 2^{61 - 2 * bits} units{away} with {bits} fraction bits: a larger unit"
                 yield Problem((*path, field), f"{bound:g} in units of {column.unit:g}", want)
 
 

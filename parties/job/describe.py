@@ -80,7 +80,9 @@ def _column(column: Column) -> str:
         return f'"{column.name}": one of {", ".join(column.categories)}'
     bounds = f"{column.lowest:g} to {column.highest:g}"
     log = ", as log(1 + x)" if column.log else ""
-    return f'"{column.name}": numbers, {bounds}{log}' + (f", in units of {column.unit:g}" if column.unit != 1 else "")
+    origin = f", less {column.origin:g}" if column.origin else ""
+    units = f", in units of {column.unit:g}" if column.unit != 1 else ""
+    return f'"{column.name}": numbers, {bounds}{log}{origin}{units}'
 
 
 def _model(job: Job) -> Iterator[str]:

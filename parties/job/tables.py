@@ -160,11 +160,17 @@ class Column(Table):
     """A column of the owners' tables, and how its entries become numbers."""
 
     name: ColumnName = Field(description="The heading in the owners' tables.", examples=["mean radius"])
+    origin: float = Field(
+        default=0.0,
+        allow_inf_nan=False,
+        description="A public constant that is subtracted from numbers, such as the middle of their range.",
+        examples=[50.0],
+    )
     unit: float = Field(
         default=1.0,
         gt=0,
         allow_inf_nan=False,
-        description="A public constant by which numbers are divided.",
+        description="A public constant by which numbers are divided, less the origin.",
         examples=[10.0],
     )
     lowest: Bound = Field(
@@ -173,7 +179,7 @@ class Column(Table):
     highest: Bound = Field(
         default=float("inf"), description="The largest number allowed.", examples=[60.0], json_schema_extra=_unbounded
     )
-    log: bool = Field(default=False, description="Whether log(1 + x) is taken before dividing.", examples=[False])
+    log: bool = Field(default=False, description="Whether log(1 + x) is taken first.", examples=[False])
     categories: Listed[tuple[Text, ...]] = Field(
         default=(),
         max_length=1000,

@@ -115,7 +115,7 @@ def test_three_institutions_one_behind_a_relay(place):
         torch.testing.assert_close(weights[name], value, atol=2e-4, rtol=0)
     north, south = (json.loads((state / name / "results.json").read_text()) for name in NAMES[:2])
     assert north["inputs"] == ["age", "dose", "kind=a", "kind=b", "kind=c"]
-    assert north["columns"][1] == {"name": "dose", "unit": 1.0, "log": True, "categories": []}
+    assert north["columns"][1] == {"name": "dose", "origin": 0.0, "unit": 1.0, "log": True, "categories": []}
     assert north["columns"][2]["categories"] == ["a", "b", "c"]
     assert abs(north["score"] - plain.score(x, y)) < 1e-4
     assert [each["epoch"] for each in north["losses"]] == [1, 2, 3]
