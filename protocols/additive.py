@@ -22,6 +22,7 @@ from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
+from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.memory import Memory
 from protocols.recorder import Recorder
@@ -103,7 +104,8 @@ class Additive(Steps, Protocol):
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
 
-    def watch(self, recorder: Recorder | None) -> None:
+    def watch(self, recorder: Recorder | None, dependencies: Dependencies | None = None) -> None:
+        self.scheduler.dependencies = dependencies
         self.scheduler.recorder = self.correlations.recorder = recorder
         self.party.observer = recorder or Observer()
 
@@ -136,6 +138,7 @@ class Additive(Steps, Protocol):
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
         out.keep = out.ready = True
         out.owner = None if is_bit else owner
+        out.after = self.scheduler.learned(owner)
         if self.virtual or self._seeds is None:
             out.data = outline(shape, out.dtype)
             return out
@@ -241,7 +244,7 @@ class Additive(Steps, Protocol):
         a, b = _own(x), _own(y)
         out = self.local([a, b], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
         if a.clean is not None and b.clean is not None:
-            out.clean = add_forms(a.clean, b.clean)
+            out.clean, out.opened = add_forms(a.clean, b.clean), self.scheduler.after(a.opened, b.opened)
         return out
 
     def negate(self, x: Share) -> Share:
@@ -314,6 +317,7 @@ class Additive(Steps, Protocol):
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)), shape=shape)
         if all(x.clean is not None for x in own):
             out.clean = join_forms([cast(Form, x.clean) for x in own], move)
+            out.opened = self.scheduler.after(*(x.opened for x in own))
         elif (depth := 1 + max((x.depth for x in own), default=0)) < DEPTH:
             out.joined, out.keep = Joined(own, move, depth), all(x.from_owners for x in own)
         return out

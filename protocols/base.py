@@ -22,6 +22,7 @@ from torch import Tensor
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
+    from protocols.dependencies import Dependencies
     from protocols.recorder import Recorder
 
 Structural = Callable[[Tensor], Tensor]
@@ -114,8 +115,10 @@ class Protocol(abc.ABC):
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
         """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
 
-    def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
-        """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
+    def watch(  # noqa: B027  # a protocol in one process sends nothing
+        self, recorder: Recorder | None, dependencies: Dependencies | None = None
+    ) -> None:
+        """Tell from now on what is opened and dealt, and where from, and what depends on what; None: nobody."""
 
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""
