@@ -104,8 +104,10 @@ class Additive(Steps, Protocol):
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
 
-    def watch(self, recorder: Recorder | None, dependencies: Dependencies | None = None) -> None:
+    def follow(self, dependencies: Dependencies | None) -> None:
         self.scheduler.dependencies = dependencies
+
+    def watch(self, recorder: Recorder | None) -> None:
         self.scheduler.recorder = self.correlations.recorder = recorder
         self.party.observer = recorder or Observer()
 
@@ -180,7 +182,7 @@ class Additive(Steps, Protocol):
         Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each receiver.
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
-        self.settle(own)
+        self.settle(own, kind="reveal")
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
         for rank in receivers:
             self._check_rank("receiver", rank)
@@ -205,11 +207,11 @@ class Additive(Steps, Protocol):
                     part += word if self.party.rank < peer else -word
         return part
 
-    def settle(self, *shares: Share) -> None:
+    def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:
             own = _own(x)
             own.begin()
-            self.scheduler.settle(own)  # type: ignore[arg-type]
+            self.scheduler.settle(own, kind)  # type: ignore[arg-type]
         self.correlations.flush()
 
     def export(self, x: Share) -> Tensor | None:

@@ -115,10 +115,11 @@ class Protocol(abc.ABC):
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
         """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
 
-    def watch(  # noqa: B027  # a protocol in one process sends nothing
-        self, recorder: Recorder | None, dependencies: Dependencies | None = None
-    ) -> None:
-        """Tell from now on what is opened and dealt, and where from, and what depends on what; None: nobody."""
+    def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
+        """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
+
+    def follow(self, dependencies: Dependencies | None) -> None:  # noqa: B027  # nor does anything wait
+        """Tell from now on what every opening depends on; None: nobody any more."""
 
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""

@@ -157,14 +157,14 @@ class Scheduler:
         if not self._running:
             self._drain()
 
-    def settle(self, wanted: Awaitable) -> None:
-        """Run rounds until ``wanted`` is there."""
+    def settle(self, wanted: Awaitable, kind: str = "settle") -> None:
+        """Run rounds until ``wanted`` is there. ``kind``: what for, see `dependencies`."""
         while not wanted.ready:
             if not self._queue:
                 raise RuntimeError("a step waits for something that nothing will bring: a protocol step is wrong")
-            self.round()
+            self.round(kind)
 
-    def round(self, kind: str = "settle") -> None:
+    def round(self, kind: str) -> None:
         """Open all that is queued in one round. ``kind``: what for, see `dependencies`."""
         openings, self._queue, self._queued = self._queue, [], 0
         recorder = self.recorder
