@@ -104,8 +104,8 @@ class Additive(Steps, Protocol):
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
 
-    def follow(self, dependencies: Dependencies | None) -> None:
-        self.scheduler.dependencies = dependencies
+    def follow(self, dependencies: Dependencies) -> None:
+        self.scheduler.follow(dependencies)
 
     def watch(self, recorder: Recorder | None) -> None:
         self.scheduler.recorder = self.correlations.recorder = recorder

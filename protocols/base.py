@@ -118,8 +118,8 @@ class Protocol(abc.ABC):
     def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
         """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
 
-    def follow(self, dependencies: Dependencies | None) -> None:  # noqa: B027  # nor does anything wait
-        """Tell from now on what every opening depends on; None: nobody any more."""
+    def follow(self, dependencies: Dependencies) -> None:  # noqa: B027  # nor does it open anything
+        """Tell from now on what every opening depends on. Raises ConfigurationError the second time."""
 
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""

@@ -25,12 +25,13 @@ class Frame:
     """A running step. ``after``: all that it depends on by now.
 
     ``asked``: how many rounds had been run when the program asked for it; ``begun``: when it began, which is later only
-    for what is computed when somebody uses it.
+    for what is computed when somebody uses it. ``held``: what it waited for last.
     """
 
     after: int
     asked: int
     begun: int
+    held: int = 0
 
 
 @dataclass(slots=True)
@@ -38,8 +39,8 @@ class Node:
     """What travels in one round: an opening, or the comparison or the parts of a reveal (``kind``).
 
     ``number`` and ``after`` are its own number and that of what it depends on. ``bytes``: of one party to one peer (of
-    a reveal: to one receiver). ``where``: see `recorder`. ``asked`` and ``begun`` as in `Frame`; ``queued``: how many
-    rounds had been run when it could travel; ``round``: in which one it did, from 1 on, 0 if it did not yet.
+    a reveal: to one receiver). ``where``: see `recorder`. ``asked``, ``begun`` and ``held`` as in `Frame`; ``queued``:
+    how many rounds had been run when it could travel; ``round``: in which one it did, from 1 on, 0 if it did not yet.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Node:
     where: int
     asked: int
     begun: int
+    held: int
     queued: int
     round: int = 0
 
@@ -62,7 +64,10 @@ class Round:
 
 
 class Dependencies:
-    """Of one rank's openings, from when it is handed to `Protocol.watch` on. ``nodes``, ``rounds``: in their order."""
+    """Of one rank's openings, from when it is handed to `Protocol.follow` on; what was open then counts as given.
+
+    ``nodes``, ``rounds``: in their order. They stay for as long as there is this object: 200 bytes or so each.
+    """
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -94,9 +99,9 @@ class Dependencies:
             self._sets.append((a, b))
         return found
 
-    def before(self, node: Node) -> list[Node]:
-        """The nodes that this one depends on directly, in order of their numbers."""
-        found, seen, stack = list[Node](), {0}, [node.after]
+    def nodes_of(self, number: int) -> list[Node]:
+        """What a number stands for, in order: of ``node.after``, all that a node depends on directly."""
+        found, seen, stack = list[Node](), {0}, [number]
         while stack:
             number = stack.pop()
             if number not in seen:
@@ -113,7 +118,7 @@ class Dependencies:
     def starts(self) -> Frame:
         """A step is started, by the program or by a running step, all of whose data it may use."""
         now = self._now
-        return Frame(0, *[len(self.rounds)] * 2) if now is None else Frame(now.after, now.asked, now.begun)
+        return Frame(0, *[len(self.rounds)] * 2) if now is None else Frame(now.after, now.asked, now.begun, now.held)
 
     def enter(self, frame: Frame | None) -> Frame | None:
         """Another step goes on, or the program; returns which one did before."""
@@ -149,8 +154,10 @@ class Dependencies:
         if not done.after:
             done.after = self.join()
         for task in done.waiters:
-            if task.frame is not None:
-                task.frame.after = self._pair(task.frame.after, done.after)
+            if task.frame is None:  # it runs since before anybody wanted to know
+                task.frame = self.starts()
+            task.frame.after = self._pair(task.frame.after, done.after)
+            task.frame.held = done.after
 
     def runs(self, openings: Sequence[Opening], kind: str, where: int) -> None:
         """A round is run."""
@@ -174,7 +181,8 @@ class Dependencies:
         return self._learned.get(rank, 0)
 
     def _add(self, kind: str, after: int, size: int, where: int, frame: Frame) -> Node:
-        node = Node(len(self._sets), after, kind, size, where, frame.asked, frame.begun, len(self.rounds))
+        times = frame.asked, frame.begun, frame.held, len(self.rounds)
+        node = Node(len(self._sets), after, kind, size, where, *times)
         self._sets.append(node)
         self.nodes.append(node)
         return node

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from parties import ConfigurationError
+
 if TYPE_CHECKING:
     from protocols.dependencies import Dependencies, Frame
     from protocols.recorder import Recorder
@@ -127,6 +129,14 @@ class Scheduler:
         if self.dependencies is not None:
             self.dependencies.queued(opening, after)
         return opening
+
+    def follow(self, dependencies: Dependencies) -> None:
+        """Tell from now on what every opening depends on, and of those that wait already."""
+        if self.dependencies is not None:
+            raise ConfigurationError("the dependencies of openings are followed already; want one who does")
+        self.dependencies = dependencies
+        for opening in self._queue:
+            dependencies.queued(opening, 0)
 
     def uses(self, number: int) -> None:
         """Tell that the running step uses something that it did not wait for; ``number``: what that depends on."""

@@ -75,10 +75,11 @@ def graph_of(session: Session, dependencies: Dependencies) -> nx.DiGraph[int]:
     earliest: dict[int, int] = {}
     for node in nodes:
         name = names[node.number]
-        before = [names[one.number] for one in dependencies.before(node)]
+        before = [names[one.number] for one in dependencies.nodes_of(node.after)]
         earliest[name] = 1 + max((earliest[one] for one in before), default=0)
         graph.add_node(name, **_facts(node), **place(node.where), earliest=earliest[name])
         graph.nodes[name]["slack"] = node.round - earliest[name]
+        graph.nodes[name]["held"] = max((names[one.number] for one in dependencies.nodes_of(node.held)), default=-1)
         graph.add_edges_from((one, name) for one in before)
     graph.graph["longest"] = max(earliest.values(), default=0)
     return graph
@@ -172,7 +173,8 @@ def _why(graph: nx.DiGraph[int], name: int) -> str:
     if node["begun"] > ready:
         return f"{title(node)} was computed when it was used, after round {node['begun']}"
     if node["queued"] > ready:
-        return f"{title(node)} waited in its step for something else until round {node['queued']}"
+        held = f", for {title(graph.nodes[node['held']])}" if node["held"] >= 0 else ""
+        return f"{title(node)} waited in its step until round {node['queued']}{held}, which it does not depend on"
     return f"{title(node)} waited while a value was revealed"
 
 
