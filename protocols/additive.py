@@ -22,6 +22,7 @@ from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
+from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.memory import Memory
 from protocols.recorder import Recorder
@@ -103,6 +104,9 @@ class Additive(Steps, Protocol):
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
 
+    def follow(self, dependencies: Dependencies) -> None:
+        self.scheduler.follow(dependencies)
+
     def watch(self, recorder: Recorder | None) -> None:
         self.scheduler.recorder = self.correlations.recorder = recorder
         self.party.observer = recorder or Observer()
@@ -136,6 +140,7 @@ class Additive(Steps, Protocol):
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
         out.keep = out.ready = True
         out.owner = None if is_bit else owner
+        out.after = self.scheduler.learned(owner)
         if self.virtual or self._seeds is None:
             out.data = outline(shape, out.dtype)
             return out
@@ -177,7 +182,7 @@ class Additive(Steps, Protocol):
         Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each receiver.
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
-        self.settle(own)
+        self.settle(own, kind="reveal")
         receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
         for rank in receivers:
             self._check_rank("receiver", rank)
@@ -202,11 +207,11 @@ class Additive(Steps, Protocol):
                     part += word if self.party.rank < peer else -word
         return part
 
-    def settle(self, *shares: Share) -> None:
+    def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:
             own = _own(x)
             own.begin()
-            self.scheduler.settle(own)  # type: ignore[arg-type]
+            self.scheduler.settle(own, kind)  # type: ignore[arg-type]
         self.correlations.flush()
 
     def export(self, x: Share) -> Tensor | None:
@@ -241,7 +246,7 @@ class Additive(Steps, Protocol):
         a, b = _own(x), _own(y)
         out = self.local([a, b], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
         if a.clean is not None and b.clean is not None:
-            out.clean = add_forms(a.clean, b.clean)
+            out.clean, out.opened = add_forms(a.clean, b.clean), self.scheduler.after(a.opened, b.opened)
         return out
 
     def negate(self, x: Share) -> Share:
@@ -314,6 +319,7 @@ class Additive(Steps, Protocol):
         out = self.local(own, numbers[0].bits, lambda *parts: move(list(parts)), shape=shape)
         if all(x.clean is not None for x in own):
             out.clean = join_forms([cast(Form, x.clean) for x in own], move)
+            out.opened = self.scheduler.after(*(x.opened for x in own))
         elif (depth := 1 + max((x.depth for x in own), default=0)) < DEPTH:
             out.joined, out.keep = Joined(own, move, depth), all(x.from_owners for x in own)
         return out

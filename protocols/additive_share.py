@@ -59,11 +59,12 @@ class AdditiveShare(Share):
     Inner tensors: ``data`` (shape of the share; meta on clients, dealer, planner; None until ``ready``). ``clean`` is
     the form public - mask, ``form`` any masked form, ``bit_form`` that of a bit; each None until it is known. ``start``
     holds a computation that is run only if somebody uses the share. ``owner`` is the rank that knows an input,
-    ``joined`` what this share was joined from, and how.
+    ``joined`` what this share was joined from, and how. ``after`` and ``opened`` are what ``data`` (and ``form``), and
+    what ``clean`` or ``bit_form`` depend on, see `dependencies`.
     """
 
     __slots__ = (
-        "bit_form", "clean", "data", "form", "joined", "keep",
+        "after", "bit_form", "clean", "data", "form", "joined", "keep", "opened",
         "opening", "origin", "owner", "ready", "start", "waiters",
     )  # fmt: skip
 
@@ -81,6 +82,7 @@ class AdditiveShare(Share):
         self.keep = False
         self.owner: int | None = None
         self.joined: Joined | None = None
+        self.after = self.opened = 0
 
     @property
     def from_owners(self) -> bool:
@@ -146,6 +148,7 @@ class AdditiveShare(Share):
                 if origin.parent.clean is None:
                     raise RuntimeError(f"{child!r} cannot inherit from {origin.parent!r}")
                 child.clean = origin.derive(origin.parent.clean)
+            child.opened = origin.parent.opened
             child.origin = None
             child.opening = None
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
+    from protocols.dependencies import Dependencies
     from protocols.recorder import Recorder
 
 Structural = Callable[[Tensor], Tensor]
@@ -135,6 +136,9 @@ class Protocol(abc.ABC):
 
     def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
         """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
+
+    def follow(self, dependencies: Dependencies) -> None:  # noqa: B027  # nor does it open anything
+        """Tell from now on what every opening depends on. Raises ConfigurationError the second time."""
 
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""

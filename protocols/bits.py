@@ -38,6 +38,7 @@ def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
     if b.bit_form is not None and c.bit_form is not None:
         mask = combine_masks([b.bit_form.mask, c.bit_form.mask], lambda x, y: x ^ y)
         out.bit_form = BitForm(b.bit_form.public ^ c.bit_form.public, mask)
+        out.opened = p.scheduler.after(b.opened, c.opened)
     return out
 
 

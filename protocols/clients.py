@@ -44,7 +44,7 @@ def share(
         value = value.to(p.device)
         packed = pack_bits(value.to(torch.uint8).reshape(-1)) if is_bit else value
         sent = packed ^ mask.share if is_bit else packed + mask.share
-    out.opening = opening = p.scheduler.queue(Opening(sent, None if is_bit else 8, owner))
+    out.opening = opening = p.scheduler.queue(Opening(sent, None if is_bit else 8, owner), p.scheduler.learned(owner))
 
     def step() -> Generator[Any, None, None]:
         yield opening
@@ -58,6 +58,7 @@ def share(
             out.data = public - dealt.share if p.first else dealt.share.neg()
             out.clean = Form(public, [(-1, dealt)])
         out.opening = None
+        out.opened = opening.after
 
     p.scheduler.start(step(), lambda _: p.scheduler.release(out))  # type: ignore[arg-type]  # can be waited for
     return out

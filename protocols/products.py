@@ -121,6 +121,7 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) 
     party, computing = p.party, range(p.party.computing)
     if p.before_reveal is not None:
         p.before_reveal(receivers, b"" if p.virtual else p.transcript.digest())
+    p.scheduler.reveals(x.after, receivers, size, SIZE)
     if isinstance(party, DryParty):
         if party.role is not Role.DEALER:
             party.round({r: {to: SIZE for to in computing if to != r} for r in computing}, label)

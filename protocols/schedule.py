@@ -12,12 +12,15 @@ memory is freed.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from parties import ConfigurationError
+
 if TYPE_CHECKING:
+    from protocols.dependencies import Dependencies, Frame
     from protocols.recorder import Recorder
 
 PENDING_LIMIT = 1024
@@ -28,11 +31,12 @@ QUEUE_LIMIT = 1 << 24
 
 
 class Awaitable:
-    """Something a step can wait for."""
+    """Something a step can wait for. ``after``: what it depends on, see `dependencies`."""
 
-    __slots__ = ("ready", "waiters")
+    __slots__ = ("after", "ready", "waiters")
 
     def __init__(self) -> None:
+        self.after = 0
         self.ready = False
         self.waiters: list[Task] = []
 
@@ -75,20 +79,21 @@ Step = Generator[Awaitable, None, Any]
 
 
 class Task:
-    """A running step and what to do with its result. ``where``: see `recorder`."""
+    """A running step and what to do with its result. ``where``: see `recorder`; ``frame``: see `dependencies`."""
 
-    __slots__ = ("finish", "step", "where")
+    __slots__ = ("finish", "frame", "step", "where")
 
-    def __init__(self, step: Step, finish: Callable[[Any], None], where: int = 0) -> None:
+    def __init__(self, step: Step, finish: Callable[[Any], None]) -> None:
         self.step = step
         self.finish = finish
-        self.where = where
+        self.where = 0
+        self.frame: Frame | None = None
 
 
 class Scheduler:
     """Runs steps and rounds. ``exchange`` opens a list of openings, setting their values, in one round.
 
-    ``recorder``, if there is one, is told which step runs and what is opened.
+    ``recorder``, if there is one, is told which step runs and what is opened; ``dependencies``, what uses what.
     """
 
     def __init__(self, exchange: Callable[[list[Opening]], None]) -> None:
@@ -99,44 +104,82 @@ class Scheduler:
         self._running = False
         self.pending = 0
         self.recorder: Recorder | None = None
+        self.dependencies: Dependencies | None = None
 
     def start(self, step: Step, finish: Callable[[Any], None]) -> None:
         """Run a step until it waits; ``finish`` gets its result, now or later."""
         self.pending += 1
-        recorder = self.recorder
-        self._advance(Task(step, finish) if recorder is None else Task(step, finish, recorder.step(step)))
+        task = Task(step, finish)
+        if self.recorder is not None:
+            task.where = self.recorder.step(step)
+        if self.dependencies is not None:
+            task.frame = self.dependencies.starts()
+        self._advance(task)
         if not self._running:
             self._drain()
             while self._queue and (self.pending > PENDING_LIMIT or self._queued > QUEUE_LIMIT):
-                self.round()
+                self.round("limit")
 
-    def queue(self, opening: Opening) -> Opening:
-        """Have something opened in the next round."""
+    def queue(self, opening: Opening, after: int | None = None) -> Opening:
+        """Have something opened in the next round. ``after``: what it depends on, if not on all the step used."""
         self._queue.append(opening)
         self._queued += opening.bytes
         if self.recorder is not None:
             opening.where = self.recorder.now
+        if self.dependencies is not None:
+            self.dependencies.queued(opening, after)
         return opening
+
+    def follow(self, dependencies: Dependencies) -> None:
+        """Tell from now on what every opening depends on, and of those that wait already."""
+        if self.dependencies is not None:
+            raise ConfigurationError("the dependencies of openings are followed already; want one who does")
+        self.dependencies = dependencies
+        for opening in self._queue:
+            dependencies.queued(opening, 0)
+
+    def uses(self, number: int) -> None:
+        """Tell that the running step uses something that it did not wait for; ``number``: what that depends on."""
+        if self.dependencies is not None:
+            self.dependencies.uses(number)
+
+    def after(self, *numbers: int) -> int:
+        """What a value depends on that is made here from others that depend on those; 0 if nobody wants to know."""
+        return 0 if self.dependencies is None else self.dependencies.join(*numbers)
+
+    def reveals(self, after: int, receivers: Sequence[int], size: int, digest: int) -> None:
+        """Tell that a value of ``size`` bytes is revealed after digests are compared; ``after``: what it depends on."""
+        if self.dependencies is not None:
+            where = 0 if self.recorder is None else self.recorder.now
+            self.dependencies.reveals(after, receivers, size, digest, where)
+
+    def learned(self, rank: int) -> int:
+        """What an input of a rank may depend on: all that was revealed to it."""
+        return 0 if self.dependencies is None else self.dependencies.learned(rank)
 
     def release(self, done: Awaitable) -> None:
         """Mark as there what steps wait for."""
         done.ready = True
+        if self.dependencies is not None:
+            self.dependencies.released(done)
         self._ready.extend(done.waiters)
         done.waiters = []
         if not self._running:
             self._drain()
 
-    def settle(self, wanted: Awaitable) -> None:
-        """Run rounds until ``wanted`` is there."""
+    def settle(self, wanted: Awaitable, kind: str = "settle") -> None:
+        """Run rounds until ``wanted`` is there. ``kind``: what for, see `dependencies`."""
         while not wanted.ready:
             if not self._queue:
                 raise RuntimeError("a step waits for something that nothing will bring: a protocol step is wrong")
-            self.round()
+            self.round(kind)
 
-    def round(self) -> None:
-        """Open all that is queued in one round."""
+    def round(self, kind: str) -> None:
+        """Open all that is queued in one round. ``kind``: what for, see `dependencies`."""
         openings, self._queue, self._queued = self._queue, [], 0
         recorder = self.recorder
+        if self.dependencies is not None:
+            self.dependencies.runs(openings, kind, 0 if recorder is None else recorder.now)
         if recorder is None:
             self._exchange(openings)
         else:
@@ -163,20 +206,25 @@ class Scheduler:
 
     def bound(self, function: Callable[[], None]) -> Callable[[], None]:
         """The function, which will count for where the program is now, whenever it is called."""
+        if self.dependencies is not None:
+            function = self.dependencies.bound(function)
         return function if self.recorder is None else self.recorder.bound(function)
 
     def _advance(self, task: Task) -> None:
-        if self.recorder is None:
-            self._go_on(task)
-            return
-        before = self.recorder.enter(task.where)
+        recorder, dependencies = self.recorder, self.dependencies
+        where = 0 if recorder is None else recorder.enter(task.where)
+        frame = None if dependencies is None else dependencies.enter(task.frame)
         self._go_on(task)
-        self.recorder.enter(before)
+        if recorder is not None:
+            recorder.enter(where)
+        if dependencies is not None:
+            dependencies.enter(frame)
 
     def _go_on(self, task: Task) -> None:
         try:
             wanted = next(task.step)
             while wanted.ready:
+                self.uses(wanted.after)
                 wanted = next(task.step)
         except StopIteration as stop:
             self.pending -= 1

@@ -38,14 +38,22 @@ class Steps:
     first: bool
     virtual: bool
 
-    def open(self, part: Tensor, mask: Mask, width: int | None = 8, sender: int | None = None) -> Opening:
+    def open(
+        self,
+        part: Tensor,
+        mask: Mask,
+        width: int | None = 8,
+        sender: int | None = None,
+        after: int | None = None,
+    ) -> Opening:
         """Queue an opening of part + mask: ``width`` bytes of each int64 word; or of packed bits xor mask (None).
 
-        ``sender``: the rank that knows value and mask alone, and sends their sum; others get it.
+        ``sender``: the rank that knows value and mask alone, and sends their sum; others get it. ``after``: what the
+        part depends on, if not on all that the running step used.
         """
         if not self.virtual and not mask.empty:
             part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(Opening(part, width, sender))
+        return self.scheduler.queue(Opening(part, width, sender), after)
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on other ranks and the planner a meta tensor, without computing."""
@@ -103,8 +111,7 @@ class Steps:
     def value(self, x: AdditiveShare) -> Generator[Any, None, Tensor]:
         """Step: wait for the part of x."""
         x.begin()
-        if not x.ready:
-            yield x
+        yield x
         return x.part
 
     def masked(self, x: AdditiveShare) -> Generator[Any, None, Form]:
@@ -127,9 +134,11 @@ class Steps:
                 yield opening
                 if root.clean is None:
                     root.clean = Form(cast(Tensor, opening.value), [(-1, root.facts.pop("mask"))])
+                    root.opened = opening.after
                     root.opening = root.origin = None
             if x.clean is None:
                 x.inherit()
+        self.scheduler.uses(x.opened)
         return cast(Form, x.clean)
 
     def _open_masked(self, x: AdditiveShare) -> None:
@@ -140,7 +149,7 @@ class Steps:
         joined, x.joined = x.joined, None
         if joined is None or not (x.keep or any(part.known() for part in joined.parts)):
             mask = self.correlations.mask(x.shape, owner=x.owner)
-            x.opening = self.open(x.facts.pop("plain", x.part), mask, sender=x.owner)
+            x.opening = self.open(x.facts.pop("plain", x.part), mask, sender=x.owner, after=x.after)
             x.facts["mask"] = mask
             return
         x.opening = opening = Opening(x.part, 8)  # opens with its parts; never queued itself
@@ -157,7 +166,7 @@ class Steps:
             return join_forms(forms, joined.move)
 
         def finish(form: Form) -> None:
-            x.clean = form
+            x.clean, x.opened = form, self.scheduler.after()
             x.opening = x.origin = None
             self.scheduler.release(opening)
 
@@ -180,7 +189,7 @@ class Steps:
                 n = root.numel
                 packed = self.correlations.mask([(n + 7) // 8], torch.uint8)
                 flat = pack_bits(root.part.reshape(-1))
-                root.opening = self.open(flat, packed, None)
+                root.opening = self.open(flat, packed, None, after=root.after)
                 root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
             if root.opening is not None:
                 opening = root.opening
@@ -188,9 +197,11 @@ class Steps:
                 if root.bit_form is None:
                     public = unpack_bits(cast(Tensor, opening.value), root.numel).reshape(root.shape)
                     root.bit_form = BitForm(public, root.facts.pop("mask"))
+                    root.opened = opening.after
                     root.opening = root.origin = None
             if b.bit_form is None:
                 b.inherit()
+        self.scheduler.uses(b.opened)
         return cast(BitForm, b.bit_form)
 
     def local(
@@ -214,6 +225,7 @@ class Steps:
             data = compute(*(x.part for x in inputs))
             out = AdditiveShare(data.shape, bits, is_bit)
             out.data, out.ready = data, True
+            out.after = self.scheduler.after(*(x.after for x in inputs))
             if form is not None and inputs[0].form is not None:
                 out.form = form(inputs[0].form)
             return out
