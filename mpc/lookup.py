@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from mpc.errors import UnsupportedOperation
+from protocols.base import same_cell
 
 Kernel = Callable[..., Any]
 AnyKernel = TypeVar("AnyKernel", bound=Kernel)
@@ -21,7 +22,8 @@ class Table:
     def implements(self, *overloads: Any) -> Callable[[AnyKernel], AnyKernel]:
         """Register a function that runs when an operand is secret; it has the signature of the operation.
 
-        Raises UnsupportedOperation if the operation has one.
+        Raises UnsupportedOperation if the operation has one. A function of a notebook takes its own place when its
+        cell is run again.
 
         >>> from mpc.operations import implements, lift, result
         >>> @torch.library.custom_op("example::positive_part", mutates_args=())
@@ -43,7 +45,7 @@ class Table:
     def _into(table: dict[Any, Kernel], overloads: tuple[Any, ...]) -> Callable[[AnyKernel], AnyKernel]:
         def register(function: AnyKernel) -> AnyKernel:
             for overload in overloads:
-                if overload in table:
+                if overload in table and not same_cell(table[overload], function):
                     raise UnsupportedOperation(f"{overload} is implemented twice")
                 table[overload] = function
             return function

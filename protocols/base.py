@@ -311,6 +311,11 @@ class Protocol(abc.ABC):
         """Sort along dim, stably; also returns the indices as integers (bits 0)."""
 
 
+def same_cell(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
+    """Whether two functions or classes are of one name in a notebook, where a cell that is run again makes it anew."""
+    return old.__module__ == new.__module__ == "__main__" and old.__qualname__ == new.__qualname__
+
+
 class Registry:
     """Protocols by name.
 
@@ -324,13 +329,16 @@ class Registry:
         self._makers: dict[str, Callable[..., Protocol]] = {}
 
     def register(self, name: str, maker: Callable[..., Protocol]) -> None:
-        """Add a protocol; a name is given once, ConfigurationError otherwise. EXTENDING.md has an example.
+        """Add a protocol. EXTENDING.md has an example.
 
         Arguments:
             name: what `mpc.session(protocol=...)` calls it.
             maker: called with a Party and ``bits``, ``rounding``, ``device`` and ``planning``; a class, mostly.
+
+        Raises ConfigurationError for a name that is taken. A class of a notebook takes its own place when its cell is
+        run again.
         """
-        if name in self._makers:
+        if name in self._makers and not same_cell(self._makers[name], maker):
             raise ConfigurationError(f"protocol {name!r} is registered already")
         self._makers[name] = maker
 

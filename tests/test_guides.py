@@ -2,11 +2,18 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import mpc
+import protocols
+from mpc.cli import make_parser
+from mpc.lookup import Table
+from parties import ConfigurationError
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / package / "EXTENDING.md" for package in ("protocols", "parties", "mpc")]
@@ -18,6 +25,41 @@ def blocks(guide):
     found = [(block["file"], block["kind"], block["text"]) for block in BLOCK.finditer(guide.read_text("utf-8"))]
     assert len(found) == guide.read_text("utf-8").count("\n```") // 2
     return found
+
+
+def test_each_command_of_the_readme_is_one(capsys):
+    """What stands behind jointfit in a block of commands is understood; that files are there is another matter."""
+    parser = make_parser()
+    shell = [text for _, kind, text in blocks(ROOT / "README.md") if kind == "sh"]
+    lines = [shlex.split(line, comments=True) for text in shell for line in text.splitlines()]
+    lines = [words[1:] for words in lines if words[:1] == ["jointfit"]]
+    assert len(lines) > 8
+    for line in lines:
+        try:
+            parser.parse_args(line)
+        except SystemExit:
+            pytest.fail(f"jointfit {shlex.join(line)}: {capsys.readouterr().err}")
+
+
+def test_a_cell_that_is_run_again_takes_its_own_place_and_no_other():
+    registry, table = protocols.Registry(), Table()
+    for module in ("__main__", "__main__", "elsewhere", "elsewhere"):
+        maker = type("Mine", (protocols.InsecurePlain,), {"__module__": module})
+
+        def kernel(x):
+            return x
+
+        kernel.__module__ = module
+        if module == "__main__":
+            registry.register("mine", maker)
+            table.implements("op")(kernel)
+            assert registry.make("mine").__class__ is maker
+            assert table.kernels["op"] is kernel
+            continue
+        with pytest.raises(ConfigurationError, match="'mine' is registered already"):
+            registry.register("mine", maker)
+        with pytest.raises(mpc.UnsupportedOperation, match="op is implemented twice"):
+            table.implements("op")(kernel)
 
 
 @pytest.mark.processes
