@@ -41,6 +41,18 @@ def test_each_command_of_the_readme_is_one(capsys):
             pytest.fail(f"jointfit {shlex.join(line)}: {capsys.readouterr().err}")
 
 
+PAGES = [path for pattern in ("*.md", "*/*.md", "*/*/*.md") for path in ROOT.glob(pattern) if ".venv" not in path.parts]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere_and_tables_have_whole_rows(page):
+    text = re.sub(r"(?ms)^```.*?^```$", "", page.read_text("utf-8"))
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert "://" in link or (page.parent / link).exists(), link
+    for table in re.findall(r"(?m)(?:^\|.*\|$\n)+", text):
+        assert len({re.sub(r"`[^`]*`", "", row).count("|") for row in table.splitlines()}) == 1, table
+
+
 def test_a_cell_that_is_run_again_takes_its_own_place_and_no_other():
     registry, table = protocols.Registry(), Table()
     for module in ("__main__", "__main__", "elsewhere", "elsewhere"):

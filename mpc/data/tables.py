@@ -100,7 +100,13 @@ def problems(frame: Any, columns: Sequence[Column]) -> list[str]:
 
 
 def encode(frame: Any, columns: Sequence[Column]) -> Tensor:
-    """The numbers (rows, sum of widths) of these columns of a data frame, as float32; see `problems` for errors."""
+    """The numbers (rows, sum of widths) of these columns of a data frame, as float32; see `problems` for errors.
+
+    >>> import pandas
+    >>> mpc.data.encode(pandas.DataFrame({"age": [40, 65]}), [mpc.data.Column("age", unit=10)])
+    tensor([[4.0000],
+            [6.5000]])
+    """
     return torch.cat([_encode(frame[column.name], column) for column in columns], dim=1)
 
 

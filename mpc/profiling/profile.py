@@ -48,6 +48,18 @@ def profile() -> Profile:
     before. Profiles may lie within each other. All ranks need not profile. Nothing is sent for it.
 
     Cost: a few percent of a step's time.
+
+    >>> def program(session):
+    ...     x = session.share(torch.ones(4, 2) if session.rank == 0 else None, owner=0)
+    ...     model = session.share_module(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU()))
+    ...     return session.reveal(model(x))
+    >>> with mpc.profile() as p:
+    ...     _ = mpc.simulate(3, program)
+    >>> for row in p.rows(by=("module",), part="forward"):
+    ...     print(row.key, row.sent, row.rounds, row.correlations)
+    ('1',) 166 4 1102
+    ('0',) 64 1 96
+    ('(Sequential)',) 0 0 0
     """
     return Profile()
 
