@@ -178,9 +178,7 @@ class Session(Seat):
     def __repr__(self) -> str:
         return f"Session(rank {self.rank} of {self.size}, {self.role.value}, protocol {self.protocol_name})"
 
-    def _repr_html_(self) -> str:
-        """Ranks, counts and reveals as tables, for notebooks."""
-        return show_session(self)
+    _repr_html_ = show_session
 
     def __enter__(self) -> Self:
         return self

@@ -29,6 +29,7 @@ name their table. Members that own data or receive results without computing run
         ("jointfit party --job job.toml --as hospital_a --data mine.csv", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key /etc/jointfit/hospital_a.key", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
+        ("jointfit party --job job.toml --as hospital_a --data mine.csv --progress", "with a live view of its links"),
     )
 }
 

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+
 _PIECE = re.compile(r"\x1b\[(\??)([\d;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]")
 _CUT = re.compile(r"\x1b(\[[?\d;]*)?$")
 """The begin of a control sequence, the rest of which is still to come."""
@@ -76,14 +78,16 @@ class Terminal:
     def __init__(
         self, command: Sequence[str], cwd: Path, *, columns: int = 100, out: Path | None = None, term: str = "xterm"
     ) -> None:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOINTFIT_", "COLUMNS"))}
+        left_out = ("JOINTFIT_", "OMPI_", "PMI", "COLUMNS")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+        path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         with out.open("wb") if out else os.fdopen(os.dup(theirs), "wb") as stdout:
             self.process = subprocess.Popen(
                 list(command),
                 cwd=cwd,
-                env=kept | {"TERM": term, "OMP_NUM_THREADS": "1"},
+                env=kept | {"PYTHONPATH": path, "TERM": term, "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=theirs,

@@ -113,7 +113,7 @@ def test_a_table_below_what_ranks_print(tmp_path, columns, code):
     rows = [line.split() for line in table[3].splitlines()]
     assert [row[:3] for row in rows] == [[name, "computing", "4"] for name in ("anna", "bert", "cecile")]
     speeds = [[float(cell) for cell in row[4 : 6 if wide else 5]] for row in rows]
-    assert all(1.0 < speed / (1 if wide else 2) < 3.4 for row in speeds for speed in row), "500 kB each 0.15 s or more"
+    assert all(0.2 < speed / (1 if wide else 2) < 3.4 for row in speeds for speed in row), "500 kB each 0.15 s or more"
     check_output(terminal, code)
 
 
@@ -151,7 +151,7 @@ def test_ctrl_c_ends_all_and_gives_the_terminal_back(tmp_path):
     terminal = Terminal(parent(steps=1000), tmp_path)
 
     def interrupt(text):
-        if "MB/s" not in text:
+        if "MB/s" not in text or text.count("pid ") < 3:
             return False
         terminal.process.send_signal(signal.SIGINT)
         return True

@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -14,7 +15,8 @@ from safetensors.torch import load_file
 import mpc.estimators
 from mpc.cli import main
 from mpc.journal import verify_log
-from tests.mpc.cli.members import NAMES, Place, Process, free_port, rows_of, values_in
+from tests.mpc.cli.members import NAMES, Place, free_port, rows_of, values_in
+from tests.mpc.terminals import Terminal
 
 pytestmark = pytest.mark.processes
 
@@ -71,14 +73,28 @@ def plain_model():
     return model, x, y
 
 
+def shown(terminal, head):
+    """What a screen showed from a line with this beginning on, whenever it was there."""
+    return [text[text.rindex(head) :].splitlines() for text in terminal.seen if head in text]
+
+
 def test_init_then_run(tmp_path, monkeypatch):
     """The first two commands of a newcomer."""
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
     job = tmp_path / "job.toml"
     job.write_text(job.read_text().replace("epochs = 10, batch = 64", "epochs = 4, batch = 285"))
-    done = Process(["run", "--job", "job.toml"], tmp_path).wait()
-    assert done.code == 0, done
+    terminal = Terminal([sys.executable, "-m", "mpc.cli", "run", "--job", "job.toml", "--progress"], tmp_path)
+    assert terminal.wait() == 0, terminal.seen[-1]
+    table = [table for table in shown(terminal, "MB/s ") if len(table) == 4][-1]
+    peers = ["to hospital_a", "to hospital_b", "to dealer"]
+    assert re.split("  +", table[0]) == ["MB/s", "step", "rounds/s", *peers, "CPU", "loss"]
+    assert [line.split()[:3:2] for line in table[1:]] == [["hospital_a", "8"], ["hospital_b", "8"], ["dealer", "8"]]
+    losses = [bool(re.search(r" 0\.\d{4}( +ended)?$", line)) for line in table[1:]]
+    assert losses == [True, True, False], "as the job lists it"
+    assert "INFO hospital_a: ended well" in terminal.seen[-1]
+    assert re.search(r"^step 8 of 8, \d+ rounds; sent: hospital_a \d\.\d MB", terminal.seen[-1], re.MULTILINE)
+    assert "MB/s" not in terminal.seen[-1], "the table is gone"
     folders = {path.parent.name: path.parent for path in tmp_path.rglob("reveals.jsonl")}
     assert set(folders) == {"hospital_a", "hospital_b", "dealer"}
     results = [json.loads((folders[name] / "results.json").read_text()) for name in ("hospital_a", "hospital_b")]
@@ -88,14 +104,18 @@ def test_init_then_run(tmp_path, monkeypatch):
 
 
 def test_three_institutions_one_behind_a_relay(place):
-    """North and south can only connect outwards; one logs JSON. The model is plain PyTorch's, and nothing leaks."""
+    """North and south can only connect outwards; one logs JSON, one has a live view. The model is plain PyTorch's, and
+    nothing leaks.
+    """
     relay = free_port()
     running = place.start("relay", "--listen", f"127.0.0.1:{relay}")
     wait_for(lambda: reached(relay))
     job = place.job(relay=f'[relay]\naddress = "127.0.0.1:{relay}"', hidden=("north", "south"))
-    started = {
-        name: place.start(*place.arguments(name, job), *(["--log-json"] if name == "south" else [])) for name in NAMES
-    }
+    others = {"south": ["--log-json", "--progress"], "dealer": []}
+    started = {name: place.start(*place.arguments(name, job), *more) for name, more in others.items()}
+    arguments = [*place.arguments("north", job), "--progress"]
+    north = Terminal([sys.executable, "-m", "mpc.cli", *arguments], place.folder, columns=200)
+    assert north.wait() == 0, north.seen[-1]
     ended = {name: process.wait() for name, process in started.items()}
     running.signal(signal.SIGTERM)
     assert running.wait().code == 0, running
@@ -103,7 +123,14 @@ def test_three_institutions_one_behind_a_relay(place):
         assert process.code == 0, str(ended)
         assert values_in(process.out + process.err) == []
     assert values_in(running.err) == []
-    assert re.search(r"\d\d:\d\d:\d\d INFO north: connected with south", ended["north"].err), ended["north"]
+    assert re.search(r"\d\d:\d\d:\d\d INFO north: connected with south", north.seen[-1]), north.seen[-1]
+    assert values_in(north.raw) == []
+    table = [table for table in shown(north, "north  ") if len(table) == 3][-1]
+    assert re.split("  +", table[0]) == ["north", "sends MB/s", "receives", "sent MB", "received"]
+    assert [line.split()[0] for line in table[1:]] == ["south", "dealer"]
+    assert any(re.search(r"^(━+ +.*)?\d+\.\d rounds/s +CPU \d+%", text, re.MULTILINE) for text in north.seen)
+    assert not north.screen.hidden
+    assert "sends MB/s" not in north.seen[-1]
     events = [json.loads(line) for line in ended["south"].err.splitlines()]
     assert {"start", "pinned", "input", "reveal done", "closed", "end"} <= {each["event"] for each in events}
     assert {each["party"] for each in events} == {"south"}
