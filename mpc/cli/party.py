@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from mpc import logs
 from mpc.cli.ending import ALL, end
@@ -17,6 +19,7 @@ from mpc.cli.options import (
     key_and_certificate,
     progress_of,
 )
+from mpc.profiling import FOLDER
 from parties import ConfigurationError
 
 _PARTY = f"""\
@@ -29,6 +32,7 @@ name their table. Members that own data or receive results without computing run
         ("jointfit party --job job.toml --as hospital_a --data mine.csv", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key /etc/jointfit/hospital_a.key", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
+        ("jointfit party --job job.toml --as hospital_a --data mine.csv --profile profile", ""),
     )
 }
 
@@ -66,6 +70,7 @@ def add(commands: Commands) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write rank-R.json there; see jointfit profile")
     parser.add_argument("--resume", action="store_true", help="go on after the newest checkpoint that all members have")
     add_progress(parser)
     add_logging(parser)
@@ -96,6 +101,8 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
     if job.member(name).deals != dealer:
         role, command = ("the dealer", "dealer") if job.member(name).deals else ("no dealer", "party")
         raise ConfigurationError(f"{name} is {role} in this job; want jointfit {command}")
+    if options.profile is not None:
+        os.environ[FOLDER] = str(options.profile)
     key, certificate = key_and_certificate(options, name)
     member = Membership(
         path=options.job,
