@@ -47,8 +47,9 @@ def cells(row: Row, total: Row) -> list[str]:
 
 def line(total: Row) -> str:
     """A rank in one line."""
-    moved = f"sent {size(total.sent)}, received {size(total.received)}"
-    return f"{moved}, {total.messages} messages, {total.rounds} rounds, computing {seconds(total.computing)}, waiting {seconds(total.waiting)}"
+    moved = f"sent {size(total.sent)}, received {size(total.received)}, {total.messages} messages"
+    times = f"computing {seconds(total.computing)}, waiting {seconds(total.waiting)}"
+    return f"{moved}, {total.rounds} rounds, {times}"
 
 
 def lines(fields: Sequence[str], rows: Sequence[Row], limit: int | None, total: Row) -> list[list[str]]:
