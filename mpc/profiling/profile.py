@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from mpc import html
 from mpc.profiling import current, files, tables, trace
 from mpc.profiling.account import Account, between, event
 from mpc.profiling.attaching import attach, detach
@@ -161,6 +162,14 @@ class Profile:
     def _title(self, rank: int | None) -> str:
         first = self.accounts(rank)[0]
         return f"rank {first.rank} of {first.size}, {first.role}"
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook: 30 rows by module and part."""
+        if not self.ranks:
+            return html.table([], [["profile", "no session was open"]])
+        by = ("module", "part")
+        heading, *rows = tables.lines(by, self.rows(by), 30, self.total())
+        return html.table(heading, rows, self._title(None))
 
     def lines(self) -> list[str]:
         """A line for each rank."""
