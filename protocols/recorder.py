@@ -108,7 +108,7 @@ class Recorder(Observer):
         wheres: (place, step) by number; number 0 is (0, ""), the program itself.
         now: the number of where this rank is.
         work: by where; ``traffic``: by where and phase; ``patterns``: by phase and the wheres that travelled together.
-        events, dropped: the timeline, and how many events found no room in it.
+        events, dropped: the timeline, as tuples of what an `Event` has, and how many events found no room in it.
         begun, ended: seconds of the monotonic clock; ``ended`` moves with every change of where.
         waited: seconds of all waiting.
 
@@ -120,17 +120,18 @@ class Recorder(Observer):
         self.rank, self.computing = rank, computing
         self.wheres: list[tuple[int, str]] = [(0, "")]
         self._numbers = {(0, ""): 0}
-        self._steps: dict[CodeType, str] = {}
+        self._steps: dict[tuple[CodeType, int], int] = {}
         self._labels: dict[str, str] = {}
         self.now = 0
         self.work = [Work()]
         self.traffic: dict[tuple[int, str], Traffic] = {}
         self.patterns: dict[tuple[str, frozenset[int]], Pattern] = {}
-        self.events: list[Event] = []
+        self.events: list[tuple[Any, ...]] = []
         self.dropped = 0
         self._wire = self.number(0, "round")
         self._gathered: Counter[int] = Counter()
         self._opening: dict[int | None, dict[int, int]] = {}
+        self._open: dict[int, int] = {}
         self._round: _Round | None = None
         self._untaken = (0, 0)
         self._back = 0
@@ -153,7 +154,7 @@ class Recorder(Observer):
         """Begin again after nothing was told for a while."""
         self.now = 0
         self._gathered.clear()
-        self._opening = {}
+        self._opening, self._open = {}, {}
         self._round = None
         self._untaken = (0, 0)
         self.ended = time.perf_counter()
@@ -194,12 +195,12 @@ class Recorder(Observer):
     def step(self, step: Step) -> int:
         """The number of a protocol step that is started where this rank is."""
         code = cast("GeneratorType[Any, None, Any]", step).gi_code
-        name = self._steps.get(code)
-        if name is None:
+        where = self._steps.get((code, self.now))
+        if where is None:
             module = Path(code.co_filename).stem
             function = code.co_qualname.partition(".<locals>")[0].rpartition(".")[2]
-            name = self._steps[code] = f"{module}.{function}"
-        where = self.number(self.wheres[self.now][0], name)
+            where = self.number(self.wheres[self.now][0], f"{module}.{function}")
+            self._steps[code, self.now] = where
         self.work[where].calls += 1
         return where
 
@@ -219,7 +220,7 @@ class Recorder(Observer):
     def operation(self, begin: float, waited: float) -> None:
         """Note that what this rank does now, begun when it was that second and had waited so long, is a whole."""
         waiting = self.waited - waited
-        self._note(Event("operation", begin, time.perf_counter(), self.now, waiting=waiting))
+        self._note("operation", begin, time.perf_counter(), self.now, 0, 0, -1, -1, waiting)
 
     # Correlations ---------------------------------------------------------------------------------------------------
 
@@ -244,33 +245,30 @@ class Recorder(Observer):
 
     def opens(self, openings: Sequence[Opening]) -> None:
         """The scheduler begins to open these, in the next round."""
-        self._opening = {}
+        self._opening, self._open = {}, {}
         for one in openings:
+            where, size = one.where, one.bytes
             sizes = self._opening.setdefault(one.sender, {})
-            sizes[one.where] = sizes.get(one.where, 0) + one.bytes
+            sizes[where] = sizes.get(where, 0) + size
+            self._open[where] = self._open.get(where, 0) + size
         self._back = self.enter(self._wire)
 
     def opened(self) -> None:
         """They are open, or failed: the seconds this took are divided among them by their bytes."""
         self.enter(self._back)
-        sizes: Counter[int] = Counter()
-        for table in self._opening.values():
-            sizes.update(table)
-        total, wire = sum(sizes.values()), self.work[self._wire]
+        sizes, wire = self._open, self.work[self._wire]
+        total = sum(sizes.values())
         for where, size in sizes.items():
-            part = size / total if total else 1 / len(sizes)
-            self.work[where].computing += wire.computing * part
-            self.work[where].waiting += wire.waiting * part
+            part, work = size / total if total else 1 / len(sizes), self.work[where]
+            work.computing += wire.computing * part
+            work.waiting += wire.waiting * part
         wire.computing = wire.waiting = 0.0
-        self._opening = {}
+        self._opening, self._open = {}, {}
 
     # What the Party tells -------------------------------------------------------------------------------------------
 
     def begins(self, label: str, phase: str) -> None:
-        wheres: set[int] = set()
-        for sizes in self._opening.values():
-            wheres.update(sizes)
-        pattern = self._pattern(phase, wheres or (self._named(label),))
+        pattern = self._pattern(phase, self._open or (self._named(label),))
         pattern.rounds += 1
         self._round = _Round(time.perf_counter(), pattern, self.waited)
 
@@ -282,9 +280,7 @@ class Recorder(Observer):
             self._gathered.clear()
         else:
             parts = self._parts(self.rank) if done is not None else {}
-        rest = size - sum(parts.values())
-        if rest or not parts:
-            parts[self._named(label)] = rest
+        parts = self._whole(parts, size, label)
         for where, part in parts.items():
             self._line(where, phase).sent += part
         if done is None:
@@ -293,7 +289,7 @@ class Recorder(Observer):
             done.pattern.messages += 1
             done.sent += size
         now = time.perf_counter()
-        self._note(Event("sent", now, now, next(iter(parts)), sent=size, peer=to, number=number))
+        self._note("sent", now, now, next(iter(parts)), size, 0, to, number, 0.0)
 
     def waits(self) -> None:
         self.enter(self.now)
@@ -302,13 +298,11 @@ class Recorder(Observer):
         began, self.ended = self.ended, time.perf_counter()
         self.waited += self.ended - began
         self.work[self.now].waiting += self.ended - began
-        self._note(Event("wait", began, self.ended, self.now))
+        self._note("wait", began, self.ended, self.now, 0, 0, -1, -1, 0.0)
 
     def received(self, source: int, number: int, size: int, label: str, phase: str) -> None:
         parts = self._parts(source) if self._round is not None else {}
-        rest = size - sum(parts.values())
-        if rest or not parts:
-            parts[self._named(label)] = rest
+        parts = self._whole(parts, size, label)
         for where, part in parts.items():
             self._line(where, phase).received += part
         if self._round is not None:
@@ -316,23 +310,29 @@ class Recorder(Observer):
         elif phase == "offline":
             self._untaken = (next(iter(parts)), size)
         now = time.perf_counter()
-        self._note(Event("received", now, now, next(iter(parts)), received=size, peer=source, number=number))
+        self._note("received", now, now, next(iter(parts)), 0, size, source, number, 0.0)
 
     def ends(self, label: str, phase: str) -> None:
         done, self._round = self._round, None
         if done is not None:
-            parts = self._parts(self.rank) or {self._named(label): 0}
-            where = max(parts, key=parts.__getitem__)
-            waiting = self.waited - done.waited
-            event = Event("round", done.begin, time.perf_counter(), where, done.sent, done.received, waiting=waiting)
-            self._note(event)
+            where = max(self._open, key=self._open.__getitem__) if self._open else self._named(label)
+            end, waiting = time.perf_counter(), self.waited - done.waited
+            self._note("round", done.begin, end, where, done.sent, done.received, -1, -1, waiting)
 
     def _parts(self, rank: int) -> dict[int, int]:
         """What a message of that rank consists of, by where, if a round of openings is on."""
-        parts = dict(self._opening.get(None, {})) if rank < self.computing else {}
-        for where, size in self._opening.get(rank, {}).items():
-            parts[where] = parts.get(where, 0) + size
+        parts = self._opening.get(None, {}) if rank < self.computing else {}
+        own = self._opening.get(rank)
+        if own is not None:
+            parts = dict(parts)
+            for where, size in own.items():
+                parts[where] = parts.get(where, 0) + size
         return parts
+
+    def _whole(self, parts: dict[int, int], size: int, label: str) -> dict[int, int]:
+        """The same, with the rest of the message's bytes, if any, under what it is called."""
+        rest = size - sum(parts.values())
+        return {**parts, self._named(label): rest} if rest or not parts else parts
 
     def _named(self, label: str) -> int:
         """Where a message without openings belongs: the place that this rank is at, and what the message is called."""
@@ -360,7 +360,7 @@ class Recorder(Observer):
             found = self.patterns[key] = Pattern()
         return found
 
-    def _note(self, event: Event) -> None:
+    def _note(self, *event: Any) -> None:
         if len(self.events) < EVENTS:
             self.events.append(event)
         else:

@@ -198,11 +198,15 @@ class Scheduler:
 
     def _drain(self) -> None:
         self._running = True
+        recorder = self.recorder
+        before = 0 if recorder is None else recorder.now
         try:
             while self._ready:
-                self._advance(self._ready.popleft())
+                self._advance(self._ready.popleft(), back=False)
         finally:
             self._running = False
+            if recorder is not None and recorder.now != before:
+                recorder.enter(before)
 
     def bound(self, function: Callable[[], None]) -> Callable[[], None]:
         """The function, which will count for where the program is now, whenever it is called."""
@@ -210,12 +214,12 @@ class Scheduler:
             function = self.dependencies.bound(function)
         return function if self.recorder is None else self.recorder.bound(function)
 
-    def _advance(self, task: Task) -> None:
+    def _advance(self, task: Task, *, back: bool = True) -> None:
         recorder, dependencies = self.recorder, self.dependencies
         where = 0 if recorder is None else recorder.enter(task.where)
         frame = None if dependencies is None else dependencies.enter(task.frame)
         self._go_on(task)
-        if recorder is not None:
+        if recorder is not None and back:
             recorder.enter(where)
         if dependencies is not None:
             dependencies.enter(frame)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mpc.cli import check, columns, deal, describe, init, keygen, party, records, relay, run
+from mpc.cli import check, columns, deal, describe, init, keygen, party, profile, records, relay, run
 from mpc.cli.ending import end
 from mpc.cli.options import Commands
 
@@ -17,7 +17,7 @@ __all__ = ["main", "make_parser"]
 _ORDER = (
     ("make ready", (keygen, columns, init, describe, check)),
     ("train with the others", (party, relay)),
-    ("on one machine", (run, deal)),
+    ("on one machine", (run, profile, deal)),
     ("afterwards", (records,)),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from mpc import logs
 from mpc.cli.ending import ALL, end
@@ -17,6 +18,7 @@ from mpc.cli.options import (
     key_and_certificate,
     progress_of,
 )
+from mpc.profiling import FOLDER
 from parties import ConfigurationError
 
 _PARTY = f"""\
@@ -30,6 +32,7 @@ name their table. Members that own data or receive results without computing run
         ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key /etc/jointfit/hospital_a.key", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --progress", "with a live view of its links"),
+        ("jointfit party --job job.toml --as hospital_a --data mine.csv --profile profile", ""),
     )
 }
 
@@ -67,6 +70,7 @@ def add(commands: Commands) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
+    parser.add_argument("--profile", type=Path, metavar="DIR", help="write rank-R.json there; see jointfit profile")
     parser.add_argument("--resume", action="store_true", help="go on after the newest checkpoint that all members have")
     add_progress(parser)
     add_logging(parser)
@@ -110,6 +114,8 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
         resume=options.resume,
     )
     shown = progress_of(options)
+    if options.profile is not None:
+        shown[FOLDER] = str(options.profile)
     logs.begin(name, job.names, level="warning" if options.quiet else options.log_level, as_json=options.log_json)
     try:
         check_identity(job, name, certificate)

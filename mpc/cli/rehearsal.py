@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from parties.job import Job, read_job
 _TABLES = (".csv", ".csv.gz", ".parquet")
 
 
-def rehearse(options: argparse.Namespace) -> int:
-    """Start all members and wait for them; returns the exit code."""
+def rehearse(options: argparse.Namespace, environ: Mapping[str, str] | None = None) -> int:
+    """Start all members, with these variables besides, and wait for them; returns the exit code."""
     from mpc.jobs.membership import state_folder
     from mpc.live import watching
     from parties.launch import run_local
@@ -36,22 +37,8 @@ def rehearse(options: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "mpc.cli.rehearsal", json.dumps(settings)]
     roles: dict[str, Any] = {"dealer": job.dealer is not None, "clients": len(job.clients)}
     with watching(options.progress, job.names) as progress:
-        environ = progress_of(options)
-        code = run_local(command, job.size, **roles, prefix=False, environ=environ, progress=progress)
-    if not code:
-        _say_results(job, state)
-    return code
-
-
-def _say_results(job: Job, state: Path) -> None:
-    """What each receiver learned and where it lies, if the job trains an estimator."""
-    for name in job.names:
-        found = state / name / "results.json"
-        if found.is_file():
-            said = json.loads(found.read_text("utf-8"))
-            numbers = [f"score {said['score']:.4f}"] if "score" in said else []
-            numbers += [f"loss {said['losses'][-1]['loss']:.4f} in the end"] if "losses" in said else []
-            print(f"{name} learned: {', '.join([*numbers, f'all of it in {found.parent}'])}")
+        variables = {**progress_of(options), **(environ or {})}
+        return run_local(command, job.size, **roles, prefix=False, environ=variables, progress=progress)
 
 
 def _tables(job: Job, folder: Path, given: list[str]) -> dict[str, str]:

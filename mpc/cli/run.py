@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from mpc.cli.ending import said
@@ -32,7 +33,11 @@ The exit code is that of the rank that failed first.
 
 def add(commands: Commands) -> None:
     """Declare the command."""
-    parser = commands.add("run", "run a program, or rehearse a job, on this machine alone", _RUN, run)
+    add_all(commands.add("run", "run a program, or rehearse a job, on this machine alone", _RUN, run))
+
+
+def add_all(parser: argparse.ArgumentParser) -> None:
+    """The options of a run."""
     add_progress(parser)
     job = parser.add_argument_group("a job")
     add_job(job, required=False)
@@ -51,29 +56,28 @@ def add(commands: Commands) -> None:
     add_program(program)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run a program, or rehearse a job."""
+def run(options: argparse.Namespace, environ: Mapping[str, str] | None = None) -> int:
+    """Run a program, or rehearse a job; ``environ``: variables that all processes get besides."""
     if options.job is None:
-        return _run_program(options)
+        return _run_program(options, environ or {})
     from mpc.cli.rehearsal import rehearse
 
     if options.program:
         raise ConfigurationError(f"got --job and the program {options.program[0]}; want one of them")
-    return rehearse(options)
+    return rehearse(options, environ)
 
 
-def _run_program(options: argparse.Namespace) -> int:
+def _run_program(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from mpc.live import watching
     from parties.launch import run_local
 
-    command, dealer, environ = command_of(options), not options.no_dealer, progress_of(options)
+    command, dealer, environ = command_of(options), not options.no_dealer, {**progress_of(options), **environ}
     if options.correlations is not None:
         from mpc.offline import FILES
 
         if not options.correlations.is_dir():
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
-        dealer = False
-        environ[FILES] = str(options.correlations.resolve())
+        dealer, environ = False, {**environ, FILES: str(options.correlations.resolve())}
     with watching(options.progress) as progress:
         return run_local(
             command,

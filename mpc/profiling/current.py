@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+
+from mpc.profiling import FOLDER
+from parties import DryParty
 
 if TYPE_CHECKING:
     from mpc.profiling.profile import Profile
@@ -32,7 +37,12 @@ def profiler() -> Profiler | None:
 
 
 def opened(one: Session) -> None:
-    """A session is open, and in all profiles of this thread."""
+    """A session is open, and in all profiles of this thread; in one more if the environment wants one."""
+    folder = os.environ.get(FOLDER)
+    if folder and not isinstance(one.party, DryParty) and not any(each.folder for each in _PROFILES.get()):
+        from mpc.profiling.profile import Profile
+
+        began(Profile(folder=Path(folder)))
     _SESSIONS.set((*_SESSIONS.get(), one))
     for each in _PROFILES.get():
         each.begins(one, whole=True)

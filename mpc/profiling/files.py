@@ -27,7 +27,23 @@ def write(path: Path, accounts: list[Account]) -> None:
     lines = [f'{{"jointfit_profile": {VERSION}, "accounts": [']
     lines += [json.dumps(one.model_dump(), separators=(",", ":")) + "," for one in accounts]
     lines[-1] = lines[-1].removesuffix(",")
-    path.write_text("\n".join([*lines, "]}\n"]), "utf-8")
+    put(path, "\n".join([*lines, "]}\n"]))
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file. Raises ConfigurationError if it cannot be written."""
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"cannot write {path}: {error.strerror}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for files of profiles, if there is none. Raises ConfigurationError if that fails."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"cannot make the folder {path} for a profile: {error.strerror}") from None
 
 
 def read(paths: list[Path]) -> list[Account]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from mpc.profiling import current, tables
+from mpc import html
+from mpc.profiling import current, files, tables, trace
 from mpc.profiling.account import Account, between, event
 from mpc.profiling.attaching import attach, detach
+from mpc.profiling.files import make_folder
 from mpc.profiling.rows import Row, check_fields, group, sort
 from parties import ConfigurationError
 from protocols.recorder import Snapshot
@@ -70,8 +72,12 @@ class Profile:
     Security: holds public facts alone: names of modules and operations, sizes, times.
     """
 
-    def __init__(self, accounts: Iterable[Account] = ()) -> None:
+    def __init__(self, accounts: Iterable[Account] = (), folder: Path | None = None) -> None:
+        """``folder``: where it is written whenever a session ends."""
         self._accounts = list(accounts)
+        self.folder = folder
+        if folder is not None:
+            make_folder(folder)
         self._open: dict[int, tuple[Session, Snapshot | None]] = {}
         self._lock = threading.Lock()
 
@@ -99,6 +105,8 @@ class Profile:
                 self._accounts.append(self._account(session))
                 del self._open[id(session)]
                 detach(session)
+        if self.folder is not None:
+            self.save(self.folder / f"rank-{session.rank}.json", session.rank)
 
     def _account(self, session: Session) -> Account:
         _, before = self._open[id(session)]
@@ -167,6 +175,18 @@ class Profile:
         first = self.accounts(rank)[0]
         return f"rank {first.rank} of {first.size}, {first.role}"
 
+    def _repr_html_(self) -> str:
+        """The table in a notebook: 30 rows by module and part."""
+        if not self.ranks:
+            return html.table([], [["profile", "no session was open"]])
+        by = ("module", "part")
+        heading, *rows = tables.lines(by, self.rows(by), 30, self.total())
+        return html.table(heading, rows, self._title(None))
+
+    def lines(self) -> list[str]:
+        """A line for each rank."""
+        return [f"{self._title(rank)}: {tables.line(self.total(rank))}" for rank in self.ranks]
+
     def __repr__(self) -> str:
         return f"Profile(ranks {', '.join(map(str, self.ranks)) or 'none'})"
 
@@ -189,20 +209,14 @@ class Profile:
 
     def save(self, path: str | Path, rank: int | None = None) -> None:
         """Write the account of one rank as JSON, by default of all that there are."""
-        from mpc.profiling.files import write
-
         every = [one for each in self.ranks for one in self.accounts(each)]
-        write(Path(path), every if rank is None else self.accounts(rank))
+        files.write(Path(path), every if rank is None else self.accounts(rank))
 
     @classmethod
     def load(cls, *paths: str | Path) -> Profile:
         """Read what `save` wrote, of several ranks of one run, say; see `mpc.profiling.files.read`."""
-        from mpc.profiling.files import read
-
-        return cls(read([Path(path) for path in paths]))
+        return cls(files.read([Path(path) for path in paths]))
 
     def write_trace(self, path: str | Path) -> None:
         """Write the timeline of all ranks as Chrome's trace events, to be opened in ui.perfetto.dev."""
-        from mpc.profiling.trace import write
-
-        write(Path(path), [one for each in self.ranks for one in self.accounts(each)])
+        trace.write(Path(path), [one for each in self.ranks for one in self.accounts(each)])

@@ -45,6 +45,13 @@ def cells(row: Row, total: Row) -> list[str]:
     ]  # fmt: skip
 
 
+def line(total: Row) -> str:
+    """A rank in one line."""
+    moved = f"sent {size(total.sent)}, received {size(total.received)}, {total.messages} messages"
+    times = f"computing {seconds(total.computing)}, waiting {seconds(total.waiting)}"
+    return f"{moved}, {total.rounds} rounds, {times}"
+
+
 def lines(fields: Sequence[str], rows: Sequence[Row], limit: int | None, total: Row) -> list[list[str]]:
     """Cells of the heading, of the rows up to a limit, of all that it leaves out, and of the total."""
     out = [[field.capitalize() for field in fields] + list(_COLUMNS)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mpc.profiling.account import Account, event
+from mpc.profiling.files import put
 from protocols.recorder import Event
 
 _TRACKS = ("modules", "operations", "rounds", "waiting", "sent", "received")
@@ -25,7 +26,7 @@ Message = tuple[str, int, int, int]
 def write(path: Path, accounts: list[Account]) -> None:
     """Write accounts whose clocks are aligned."""
     trace = {"traceEvents": lines(accounts), "displayTimeUnit": "ms"}
-    path.write_text(json.dumps(trace, separators=(",", ":")), "utf-8")
+    put(path, json.dumps(trace, separators=(",", ":")))
 
 
 def lines(accounts: list[Account]) -> list[Line]:
