@@ -26,7 +26,7 @@ _LITTLE = 1e-12
 
 @dataclass(slots=True)
 class Message:
-    """One on its way. ``left``: bytes that are not gone yet; then seconds: when it was sent, gone, and when it arrives."""
+    """One on its way. ``left``: bytes that are not gone yet; then seconds: when it was sent, gone, and arrives."""
 
     sender: int
     receiver: int
