@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mpc.checkpoints import Checkpoints
     from mpc.deal import deal
     from mpc.errors import SecretError, UnsupportedOperation
+    from mpc.estimating.estimate import Estimate, estimate
+    from mpc.estimating.networks import Network
     from mpc.plan import Plan, plan
     from mpc.profiling.profile import Profile, profile
     from mpc.saving import load_weights, save_weights
@@ -43,7 +45,9 @@ __all__ = [
     "Checkpoints",
     "ConfigurationError",
     "DisagreementError",
+    "Estimate",
     "JointfitError",
+    "Network",
     "PeerError",
     "Plan",
     "Profile",
@@ -54,6 +58,7 @@ __all__ = [
     "UnsupportedOperation",
     "__version__",
     "deal",
+    "estimate",
     "load_weights",
     "plan",
     "profile",
@@ -68,7 +73,9 @@ _WHERE = {
     "Checkpoints": "mpc.checkpoints",
     "ConfigurationError": "parties",
     "DisagreementError": "parties",
+    "Estimate": "mpc.estimating.estimate",
     "JointfitError": "parties",
+    "Network": "mpc.estimating.networks",
     "PeerError": "parties",
     "Plan": "mpc.plan",
     "Profile": "mpc.profiling.profile",
@@ -79,6 +86,7 @@ _WHERE = {
     "UnsupportedOperation": "mpc.errors",
     "__version__": "mpc.version",
     "deal": "mpc.deal",
+    "estimate": "mpc.estimating.estimate",
     "load_weights": "mpc.saving",
     "plan": "mpc.plan",
     "profile": "mpc.profiling.profile",

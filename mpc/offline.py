@@ -5,20 +5,27 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from mpc.announce import announce, message, refuse_differences, refuse_errors
 from mpc.memory import keep_freed_memory
-from parties import ConfigurationError, DryParty, Party
+from parties import ConfigurationError, DryParty, Party, SoloParty
 from parties.ranks import check_size
 from parties.roles import clients_of, connect
 from protocols.correlations.source import Source
 from protocols.correlations.store import Dealt, Writer, deal_file
+
+if TYPE_CHECKING:
+    from mpc.session import Session
+
+Known = Mapping[int, tuple[torch.Size, torch.dtype]]
+"""Shape and type of an input, or of each part of one, by owner."""
 
 FILES = "JOINTFIT_CORRELATIONS"
 """Names the folder or file that `jointfit run --correlations` gives its processes."""
@@ -28,6 +35,41 @@ OUT = "JOINTFIT_DEAL"
 
 RANKS = "JOINTFIT_DEAL_RANKS"
 """The number of ranks of that deal, clients and the dealer included."""
+
+
+@dataclass
+class StandIn:
+    """What `mpc.session()` takes instead of a rank among others while an estimate is made.
+
+    Attributes:
+        party: the rank, without peers.
+        inputs: shapes and types of inputs, by the label of their step, as far as they are known; more are added.
+        session: the session, once it was opened.
+    """
+
+    party: DryParty | SoloParty
+    inputs: dict[str, Known]
+    session: Session | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the protocol gets beside the program's options."""
+        return {"planning": True} if isinstance(self.party, DryParty) else {}
+
+    def take(self) -> Party:
+        """The rank, for one session."""
+        if self.session is not None:
+            raise ConfigurationError("a program of which an estimate is made opens one session; got a second one")
+        return self.party
+
+    def opened(self, session: Session) -> Session:
+        """Let it know the inputs."""
+        self.session, session.inputs = session, self.inputs
+        return session
+
+
+STAND_IN: ContextVar[StandIn | None] = ContextVar("stand-in", default=None)
+"""Set by `mpc.estimating` alone."""
 
 
 @dataclass(frozen=True)

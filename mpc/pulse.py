@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from parties import ConfigurationError, DryParty
+from parties import ConfigurationError
 from parties.launch import PROGRESS
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def pulse_of(session: Session) -> Pulse | None:
     Raises ConfigurationError if the variable names no pipe.
     """
     said = os.environ.get(PROGRESS)
-    if said is None or isinstance(session.party, DryParty) or session.party.channel.transport == "threads":
+    if said is None or session.is_planner or session.party.channel.transport == "threads":
         return None
     if said != HERE:
         return Pulse(session, _into(said), lambda: None)

@@ -27,7 +27,7 @@ def reveal(session: Session, tensor: Tensor, to: Recipients, name: str | None) -
     ranks = recipients(session, to)
     secret = [tensor] if isinstance(tensor, SharedTensor) and tensor.is_secret else []
     opened = open_to(session, secret, ranks, name, f"tensor {tuple(tensor.shape)}", tensor.shape)
-    if session.rank not in ranks:
+    if session.rank not in ranks or (secret and opened is None):
         return None
     if opened:
         if session.pulse is not None and name == "loss" and opened[0].numel() == 1:
@@ -111,6 +111,6 @@ def _open(session: Session, tensors: Sequence[SharedTensor], ranks: Sequence[int
         pieces = torch.split(value, [share.numel for _, share in group])
         for (place, share), piece in zip(group, pieces, strict=True):
             found[place] = session.encoding.decode(piece.reshape(share.shape), bits, tensors[place].dtype)
-    if session.rank not in ranks:
+    if session.rank not in ranks or (secret and session.is_planner):
         return None
     return [cast(Tensor, value) for value in found]

@@ -45,8 +45,8 @@ def save_module(
 ) -> Path | None:
     """Save this rank's shares of a module, and of the state of its optimiser, into ``folder``.
 
-    Returns the file written (readable by its owner only), None on clients and the dealer, which write nothing. An older
-    save in the folder is replaced. Raises ConfigurationError on every rank alike if a rank cannot write.
+    Returns the file written (readable by its owner only), None on clients, dealer and planner, which write nothing. An
+    older save in the folder is replaced. Raises ConfigurationError on every rank alike if a rank cannot write.
 
     Reveals nothing. Cost: two rounds of announcements.
 
@@ -70,7 +70,7 @@ def save_module(
     manifest["id"] = str(records[0].get("id"))
     path = None
     outcome: dict[str, Any] = {"error": None}
-    if session.role is Role.COMPUTING:
+    if session.role is Role.COMPUTING and not session.is_planner:
         manifest |= {"format": _FORMAT, "rank": session.rank}
         manifest["content"] = _content(tensors, manifest)
         path = share_file(folder, session.rank)

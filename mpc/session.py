@@ -23,7 +23,7 @@ from mpc.encoding import Encoding
 from mpc.inputs import Shapes
 from mpc.jobs import JOB
 from mpc.journal import journal
-from mpc.offline import Place, generator, source, start
+from mpc.offline import STAND_IN, Known, Place, generator, source, start
 from mpc.policy import Policy
 from mpc.profiling import current
 from mpc.profiling.current import counts_as
@@ -34,7 +34,7 @@ from mpc.seat import Seat
 from mpc.showing import show_session
 from mpc.summary import summary
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError, DryParty, Limits, Party, Role
+from parties import ConfigurationError, DryParty, Limits, Party, Role, SoloParty
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,9 @@ def session(
     ...     session.reveal(session.share(torch.ones(2), owner=0).sum())
     tensor(2.)
     """
+    if party is None and (stand_in := STAND_IN.get()) is not None:
+        options |= {"rounding": rounding, "device": device, "parameters": parameters, "program": program}
+        return stand_in.opened(session(protocol, bits, stand_in.take(), **options, **stand_in.options))
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
 
@@ -122,6 +125,7 @@ class Session(Seat):
         facts: what was compared with the other ranks when the session started.
         ordinary: torch's own generator of this rank, None if it cannot be told apart from those of other ranks.
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
+        inputs: of a planner: shapes and types of the inputs so far, by the label of their step.
         profiler: what `mpc.profile` accounts with, None outside of it; ``account``: the same, kept until the next one.
         pulse: what tells the live view of `--progress`, None without.
     """
@@ -146,6 +150,7 @@ class Session(Seat):
         self.party = party
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
+        self.inputs: dict[str, Known] = {}
         self._steps = 0
         self.agreed, self.policy = agreed, Policy(agreed, party.size)
         self.checkpoints, self.loops = checkpoints, list[str]()
@@ -170,7 +175,7 @@ class Session(Seat):
             undo.pop_all()
         self.protocol.before_reveal = self.policy.pass_through
         self.protocol_name, self.device = protocol, self.protocol.device
-        threads = isinstance(party, DryParty) or party.channel.transport == "threads"
+        threads = isinstance(party, DryParty | SoloParty) or party.channel.transport == "threads"
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
         current.opened(self)
         self.pulse = pulse_of(self)
@@ -224,8 +229,8 @@ class Session(Seat):
 
     @property
     def is_planner(self) -> bool:
-        """Whether this session has no peers: it only counts, or deals beforehand; see `mpc.plan`, `mpc.deal`."""
-        return isinstance(self.party, DryParty) and self.size > 1
+        """Whether this session has no peers: it counts, deals beforehand or measures; see `mpc.plan`, `mpc.deal`."""
+        return isinstance(self.party, DryParty | SoloParty) and self.size > 1
 
     @counts_as("share")
     def share(

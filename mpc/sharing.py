@@ -13,7 +13,7 @@ from mpc.announce import announce, refuse_differences, refuse_errors
 from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_parts, prepare
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
-from parties import ConfigurationError
+from parties import ConfigurationError, SoloParty
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +28,12 @@ def share(
     label = session.step("share")
     tensor, record = prepare(data, session.encoding.bits, dtype)
     if session.is_planner:
+        known = session.inputs.get(label)
         session.check_rank(label, "owner", owner)
-        return put(session, None, *expected(label, record, owner, shape, dtype, dealing=session.is_dealer), owner)
+        if known is None:
+            known = {owner: expected(label, record, owner, shape, dtype, dealing=session.is_dealer)}
+            session.inputs[label] = known
+        return put(session, None, *known[owner], owner)
     record["owner"] = owner
     records = announce(session.party, label, record)
     refuse_differences(label, "owner", records, "the owner")
@@ -54,7 +58,9 @@ def share_parts(session: Session, part: Any, dtype: torch.dtype | None, dim: int
     label = session.step(f"share {what}")
     tensor, record = prepare(part, session.encoding.bits, dtype)
     if session.is_planner:
-        tensor, parts = None, expected_parts(label, record, shape, dtype, dealing=session.is_dealer)
+        tensor, known = None, session.inputs.get(label)
+        parts = expected_parts(label, record, shape, dtype, dealing=session.is_dealer) if known is None else known
+        session.inputs[label] = parts
     else:
         records = announce(session.party, label, record)
         if session.party.dealer is not None and records[session.party.dealer].get("has"):
@@ -81,6 +87,8 @@ def put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch
 
 
 def _put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
+    if tensor is None and isinstance(session.party, SoloParty):
+        tensor = torch.zeros(shape, dtype=dtype)
     mine = tensor if session.rank == owner else None
     if dtype == torch.bool:
         return SharedTensor.wrap(session, session.protocol.share_bits(mine, shape, owner), dtype)

@@ -34,9 +34,11 @@ from parties.party import Party
 from parties.prg import Generator, derive, new_seed
 from parties.ranks import Role
 from parties.seeds import Seeds, exchange_seeds
+from parties.solo import Act, SoloParty
 from parties.threads import simulate
 
 __all__ = [
+    "Act",
     "Channel",
     "ConfigurationError",
     "Count",
@@ -58,6 +60,7 @@ __all__ = [
     "RevealRefused",
     "Role",
     "Seeds",
+    "SoloParty",
     "WireError",
     "derive",
     "exchange_seeds",

@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mpc.cli import check, columns, deal, describe, init, keygen, party, profile, records, relay, run
+from mpc.cli import check, columns, deal, describe, estimate, init, keygen, party, profile, records, relay, run
 from mpc.cli.ending import end
 from mpc.cli.options import Commands
 
 __all__ = ["main", "make_parser"]
 
 _ORDER = (
-    ("make ready", (keygen, columns, init, describe, check)),
+    ("make ready", (keygen, columns, init, describe, estimate, check)),
     ("train with the others", (party, relay)),
     ("on one machine", (run, profile, deal)),
     ("afterwards", (records,)),

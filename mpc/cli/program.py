@@ -12,6 +12,11 @@ from parties import ConfigurationError
 def add_program(parser: argparse._ActionsContainer) -> None:
     """The number of ranks, and the program with its own options, which come last."""
     parser.add_argument("-n", "--ranks", type=int, default=3, metavar="N", help="ranks, the dealer included (3)")
+    add_program_itself(parser)
+
+
+def add_program_itself(parser: argparse._ActionsContainer) -> None:
+    """The program with its own options, which come last."""
     parser.add_argument("-m", dest="module", action="store_true", help="the program is a module, as in python -m")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="program [options]", help="what to run")
 

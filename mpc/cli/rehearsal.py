@@ -53,14 +53,20 @@ def _tables(job: Job, folder: Path, given: list[str]) -> dict[str, str]:
     for name in tables:
         if name not in owners:
             raise ConfigurationError(f"--data {name}=…: {name} owns no data in this job; want {', '.join(owners)}")
+    beside = tables_beside(job, folder)
     for name in owners:
-        beside = [folder / "data" / f"{name}{ending}" for ending in _TABLES]
         if name not in tables:
-            found = next((path for path in beside if path.is_file()), None)
-            if found is None:
-                raise ConfigurationError(f"found no table of {name}; want {beside[0]}, or --data {name}=FILE")
-            tables[name] = str(found)
+            if name not in beside:
+                want = folder / "data" / f"{name}{_TABLES[0]}"
+                raise ConfigurationError(f"found no table of {name}; want {want}, or --data {name}=FILE")
+            tables[name] = str(beside[name])
     return tables
+
+
+def tables_beside(job: Job, folder: Path) -> dict[str, Path]:
+    """The owners' tables in the folder data/ beside a job, as far as they are there."""
+    paths = [(job.names[rank], folder / "data" / f"{job.names[rank]}{end}") for rank in job.owners for end in _TABLES]
+    return {name: path for name, path in reversed(paths) if path.is_file()}
 
 
 def main(arguments: list[str]) -> int:

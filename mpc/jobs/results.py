@@ -16,6 +16,7 @@ from mpc.jobs.tables import feature_names
 if TYPE_CHECKING:
     from mpc.estimators.base import Estimator
     from mpc.session import Session
+    from parties.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,15 @@ _SAID = {"name", "origin", "unit", "log", "categories"}
 MODEL, SUMMARY, PREDICTIONS = "model.safetensors", "results.json", "predictions.csv"
 
 
-class Results:
-    """What was opened to one member; the others' stay None or empty.
+class Opened:
+    """What a job opens to one member; the others' stay None or empty.
 
     Attributes:
         model: the trained module. score: one number. predictions: (rows,) or (rows, 1). losses: by epoch.
     """
 
-    def __init__(self, session: Session, member: Membership) -> None:
-        self._session = session
-        self._member = member
+    def __init__(self, job: Job) -> None:
+        self.job = job
         self.model: nn.Module | None = None
         self.score: float | None = None
         self.predictions: Tensor | None = None
@@ -41,12 +41,20 @@ class Results:
 
     def recipients(self, what: str) -> list[int]:
         """The ranks that learn ``what``, by the job; nobody if it is not listed."""
-        job = self._member.job
-        return sorted(job.rank(name) for each in job.reveals if each.what == what for name in each.to)
+        return sorted(self.job.rank(name) for each in self.job.reveals if each.what == what for name in each.to)
 
     def times(self, what: str) -> int:
         """How often ``what`` may be opened."""
-        return sum(each.times for each in self._member.job.reveals if each.what == what)
+        return sum(each.times for each in self.job.reveals if each.what == what)
+
+
+class Results(Opened):
+    """The same, and writes it to files of the member's."""
+
+    def __init__(self, session: Session, member: Membership) -> None:
+        super().__init__(member.job)
+        self._session = session
+        self._member = member
 
     def write(self, model: Estimator) -> None:
         """Write what there is into the member's state folder, readable by this user only.
@@ -66,7 +74,7 @@ class Results:
         log.info("results are in %s", folder, extra={"event": "results", "folder": str(folder)})
 
     def _summary(self, model: Estimator) -> dict[str, Any]:
-        job = self._member.job
+        job = self.job
         found: dict[str, Any] = {
             "job": job.name,
             "digest": job.digest.hex(),

@@ -94,7 +94,7 @@ def share_tables(session: Session, member: Membership | None = None) -> tuple[Sh
         counts = ", ".join(f"{name} {count}" for name, count in rows.items())
         raise ConfigurationError(f"{label}: owners have different numbers of rows: {counts}; want the same rows")
     owner = job.rank(next(iter(job.data.target.owners)))
-    return _in_order(session.share_columns(x), job), session.share(y, owner=owner)
+    return in_order(session.share_columns(x), job), session.share(y, owner=owner)
 
 
 def feature_names(job: Job) -> list[str]:
@@ -117,7 +117,7 @@ def _problems(job: Job, name: str, frame: Any) -> list[str]:
     return found
 
 
-def _in_order(x: SharedTensor, job: Job) -> Any:
+def in_order(x: SharedTensor, job: Job) -> Any:
     """Columns that were joined by owner, in the job's order. Local."""
     by_owner = [name for rank in job.owners for name in _widths(job, job.names[rank])]
     order = [by_owner.index(name) for name in feature_names(job)]

@@ -8,7 +8,7 @@ import mpc
 from mpc.estimators.base import AfterEpoch, Estimator
 from mpc.jobs.estimators import make_estimator
 from mpc.jobs.membership import Membership
-from mpc.jobs.results import Results
+from mpc.jobs.results import Opened, Results
 from mpc.jobs.tables import share_tables
 
 if TYPE_CHECKING:
@@ -28,12 +28,17 @@ def train(member: Membership) -> None:
     with mpc.session() as session:
         results = Results(session, member)
         x, y = share_tables(session, member)
-        model.fit(x, y, after_epoch=_losses(session, model, results))
-        _open(session, model, x, y, results)
+        fit_and_open(session, model, x, y, results)
     results.write(model)
 
 
-def _losses(session: Session, model: Estimator, results: Results) -> AfterEpoch:
+def fit_and_open(session: Session, model: Estimator, x: SharedTensor, y: SharedTensor, results: Opened) -> None:
+    """Fit, and open what the results have recipients for."""
+    model.fit(x, y, after_epoch=_losses(session, model, results))
+    _open(session, model, x, y, results)
+
+
+def _losses(session: Session, model: Estimator, results: Opened) -> AfterEpoch:
     """Opens the mean loss of each epoch, or of the last one if the job allows one opening alone."""
     first = model.epochs - results.times("loss")
 
@@ -50,7 +55,7 @@ def _losses(session: Session, model: Estimator, results: Results) -> AfterEpoch:
     return after_epoch
 
 
-def _open(session: Session, model: Estimator, x: SharedTensor, y: SharedTensor, results: Results) -> None:
+def _open(session: Session, model: Estimator, x: SharedTensor, y: SharedTensor, results: Opened) -> None:
     if to := results.recipients("score"):
         results.score = model.score(x, y, to=to)
     if to := results.recipients("predictions"):

@@ -1,0 +1,184 @@
+"""``jointfit estimate``: what a program or a job will cost, without data and without peers."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpc.cli.ending import said
+from mpc.cli.options import Commands, add_job, examples
+from mpc.cli.program import add_program_itself
+from parties import ConfigurationError
+
+if TYPE_CHECKING:
+    from mpc.estimating.estimate import Estimate
+    from mpc.estimating.running import Ranks
+    from mpc.estimating.survey import Survey
+    from mpc.estimating.transport import MessageCost
+
+_ESTIMATE = (
+    """\
+Say what a program or a job will cost: bytes, rounds and correlations exactly, seconds from the work that this machine
+is measured to need and a simulation of the network. Nothing is sent to anybody, and no data are needed.
+
+The program runs in the role of rank 0, then of others, each time alone, with made-up numbers; session.reveal gives
+None. Where a rank's data are not here it needs their shape: session.share(data, owner=1, shape=(500, 30)).
+
+A step is one step of an optimiser on shared parameters. Seconds leave out connecting.
+
+"""
+    + examples(
+        ("jointfit estimate train.py", "two parties and a dealer on lan, metro and wan"),
+        ("jointfit estimate --network 30ms,50mbit --parties 2,3 train.py", ""),
+        ("jointfit estimate --steps 20 --of 5000 train.py", "count 20 of its 5,000 steps"),
+        ("jointfit estimate --sweep batch=32,64,128 --plot sweep.png train.py", "runs train.py --batch 32, …"),
+        ("jointfit estimate --job job.toml --rows hospital_a=300 --rows hospital_b=269", ""),
+        ("jointfit estimate --job job.toml --sweep batch=32,64,128", "tables are in data/ beside it"),
+    )
+    + "\n\n"
+    + said(0, 1, 2, 130)
+)
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add("estimate", "what a program or a job will send, and how long it will take", _ESTIMATE, act)
+    parser.add_argument("--parties", metavar="N,…", help="computing parties, beside the dealer (2; the job's)")
+    parser.add_argument("--clients", type=int, default=0, metavar="C", help="ranks that do not compute (0)")
+    network = "lan, metro, wan, or RTT,BANDWIDTH such as 30ms,50mbit; several with commas between (all three)"
+    parser.add_argument("--network", default="lan,metro,wan", metavar="NET,…", help=network)
+    protocol = "additive, or additive-files: dealt beforehand; several with commas between (additive)"
+    parser.add_argument("--protocol", default="additive", metavar="NAME,…", help=protocol)
+    parser.add_argument("--cores", type=int, metavar="K", help="all ranks share one machine with so many cores")
+    parser.add_argument("--measure", type=float, default=5.0, metavar="S", help="seconds to measure, about (5)")
+    parser.add_argument("--steps", type=int, metavar="N", help="count so many steps of the program, not all")
+    parser.add_argument("--of", type=int, metavar="N", help="steps that the program has, with --steps")
+    parser.add_argument("--epoch", type=int, metavar="N", help="steps of an epoch of the program")
+    sweep = "estimate for several values: of the job's parameter, or of the program's option --NAME"
+    parser.add_argument("--sweep", metavar="NAME=A,B,…", help=sweep)
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw seconds and bytes to a .png, .svg or .pdf file")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    job = parser.add_argument_group("a job")
+    add_job(job, required=False)
+    rows = "rows of an owner (default: those of its table in data/ beside the job)"
+    job.add_argument("--rows", action="append", default=[], metavar="NAME=N", help=rows)
+    add_program_itself(parser.add_argument_group("a program"))
+
+
+def act(options: argparse.Namespace) -> int:
+    """Estimate, or sweep, and print."""
+    import torch
+
+    from mpc.estimating.estimate import chosen_networks, made, threads
+    from mpc.estimating.sweep import Point, Sweep, setting, whole_numbers
+    from mpc.estimating.transport import measured
+    from mpc.estimating.trust import way
+
+    if (options.job is None) == (not options.program):
+        raise ConfigurationError("want a program, or --job FILE")
+    found = chosen_networks(options.network)
+    ways = [way(name.strip()) for name in options.protocol.split(",")]
+    name, values = setting(options.sweep) if options.sweep else ("", [""])
+    subject: _Job | _Program = _Program(options) if options.job is None else _Job(options)
+    parties = whole_numbers(options.parties, "--parties") if options.parties else [subject.parties]
+    cost = measured()
+    points = []
+    for value in values:
+        for number in parties:
+            ranks = subject.ranks(number)
+            torch.set_num_threads(threads(options.cores, ranks))
+            known = subject.survey(ranks, cost, name, value)
+            for each in ways:
+                one = made(subject.name, known, each, found, options.cores)
+                points.append(Point(f"{name}={value}" if name else "", one))
+    _show(options, Sweep(tuple(points)), points[0].estimate)
+    return 0
+
+
+def _show(options: argparse.Namespace, sweep: Any, first: Estimate) -> None:
+    single = len(sweep.points) == 1
+    if options.plot is not None:
+        from mpc.estimating.plots import draw
+
+        draw(options.plot, sweep)
+    if options.json:
+        print(first.to_json() if single else sweep.to_json())
+    else:
+        print(first if single else sweep)
+
+
+class _Program:
+    """A script, or a module."""
+
+    parties = 2
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        if not options.module and not Path(options.program[0]).is_file():
+            raise ConfigurationError(f"found no program {options.program[0]}; want a Python file")
+        self._options = options
+        self.name = str(options.program[0])
+
+    def ranks(self, parties: int) -> Ranks:
+        """With so many parties."""
+        from mpc.estimating.running import Ranks
+
+        return Ranks(parties, self._options.clients)
+
+    def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
+        """Count and measure it, with an option if it has a name."""
+        from mpc.estimating.estimate import take
+        from mpc.estimating.scripts import script
+
+        given = self._options
+        program = script([*given.program, *([f"--{name}", value] if name else [])], module=given.module)
+        return take(program, ranks, cost, seconds=given.measure, steps=given.steps, of=given.of, epoch=given.epoch)
+
+
+class _Job:
+    """A job that trains an estimator."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        from mpc.cli.rehearsal import tables_beside
+        from mpc.estimating.jobs import rows_of
+        from parties.job import read_job
+
+        if any(value is not None for value in (options.steps, options.of, options.epoch)) or options.clients:
+            raise ConfigurationError("--steps, --of, --epoch and --clients are for programs; a job says these itself")
+        self.job = read_job(options.job)
+        self.name, self.parties = self.job.name, self.job.computing
+        self._rows = rows_of(self.job, dict(map(_row, options.rows)), tables_beside(self.job, options.job.parent))
+        self._seconds = options.measure
+
+    def ranks(self, parties: int) -> Ranks:
+        """The job's. Raises ConfigurationError for another number of parties."""
+        from mpc.estimating.running import Ranks
+
+        if parties != self.parties:
+            raise ConfigurationError(f"--parties {parties}; the job has {self.parties}, and says so itself")
+        return Ranks(self.job.computing, len(self.job.clients))
+
+    def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
+        """Count and measure it, with a parameter if it has a name."""
+        from mpc.estimating.jobs import survey_job
+
+        parameters = dict(self.job.model.parameters)
+        if name:
+            parameters[name] = _value(value)
+        return survey_job(self.job, self._rows, cost, parameters=parameters, seconds=self._seconds)
+
+
+def _row(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not (name and number.isdigit()):
+        raise ConfigurationError(f"--rows {text}; want NAME=N, such as hospital_a=300")
+    return name, int(number)
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,95 @@
+"""Local speed by measuring: ranks that run alone for a few steps, each act's work as it mostly is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from mpc.estimating.running import Counted, Program, Ranks, alone, split
+from mpc.memory import keep_freed_memory
+from parties import Act, SoloParty
+
+WARM = 2
+"""Steps at the beginning that differ: weights become secret, and memory is taken for the first time."""
+
+MOST = 24
+"""Steps that are measured at most."""
+
+FEWEST = WARM + 2
+"""Steps that are measured at least, if the program has as many."""
+
+_BEYOND = 6
+"""How many times the seconds given may be used up for the fewest steps."""
+
+_QUANTILE = 0.25
+"""Of an act's seconds in several equal steps: the machine does other things meanwhile, which only adds."""
+
+Scripts = Mapping[int, Sequence[Act]]
+"""What each rank does."""
+
+
+def measured(program: Program, ranks: Ranks, counted: Counted, seconds: float = 5.0) -> Scripts:
+    """Scripts of all ranks, measured within about so many seconds.
+
+    The ranks run one after the other, all for as many steps as rank 0 gets done. Raises TooDear if the fewest steps
+    take much longer.
+    """
+    keep_freed_memory()
+    last, dealer = ranks.computing - 1, ranks.dealer
+    runs = dealer + 1
+    begun = time.perf_counter()
+
+    def enough(done: int) -> bool:
+        return done >= MOST or (done >= FEWEST and time.perf_counter() - begun > seconds / runs)
+
+    limit = _BEYOND * seconds / runs
+    inputs = counted.inputs
+    first = alone(program, ranks, 0, inputs, enough, seconds=limit)
+    parties = {0: first.party}
+
+    def again(rank: int, coming: list[tuple[int, bytes]] | None = None) -> SoloParty:
+        def same(done: int) -> bool:
+            return not first.complete and done >= first.steps
+
+        return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit).party
+
+    parties[dealer] = again(dealer)
+    for rank in range(1, dealer):
+        parties[rank] = again(rank, parties[dealer].given if rank == last else None)
+    return {rank: typical(party.acts) for rank, party in parties.items()}
+
+
+def typical(acts: Sequence[Act]) -> list[Act]:
+    """The acts with the seconds that they mostly take in steps that are alike."""
+    *steps, rest = split(list(acts))
+    alike: dict[tuple[tuple[str, int, int], ...], list[list[Act]]] = defaultdict(list)
+    for step in steps[WARM:]:
+        alike[tuple(act[1:] for act in step)].append(step)
+    usual = {shape: [_usual(same) for same in zip(*group, strict=True)] for shape, group in alike.items()}
+    found = [act for step in steps[:WARM] for act in step]
+    for step in steps[WARM:]:
+        found += usual[tuple(act[1:] for act in step)]
+    return found + rest
+
+
+def extended(acts: Sequence[Act], steps: int, again: int, *, tail: bool) -> list[Act]:
+    """The acts of so many steps, step ``again`` repeated where there are fewer; and what comes after them, or not."""
+    *known, rest = split(list(acts))
+    whole = known[:steps] + [known[again]] * (steps - len(known))
+    return [act for step in whole for act in step] + (rest if tail else [])
+
+
+def ordinary(acts: Sequence[Act]) -> int:
+    """The number of the last step that is like most."""
+    *steps, _ = split(list(acts))
+    shapes = [tuple(act[1:] for act in step) for step in steps]
+    most = Counter(shapes[WARM:] or shapes).most_common(1)[0][0]
+    return len(shapes) - 1 - shapes[::-1].index(most)
+
+
+def _usual(same: Sequence[Act]) -> Act:
+    seconds = sorted(act.seconds for act in same)
+    return same[0]._replace(seconds=seconds[int(_QUANTILE * (len(seconds) - 1))])
+
+
