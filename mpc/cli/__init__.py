@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mpc.cli import check, columns, deal, describe, init, keygen, party, records, relay, run
+from mpc.cli import check, columns, deal, describe, init, keygen, party, records, relay, report, run
 from mpc.cli.ending import end
 from mpc.cli.options import Commands
 
@@ -18,7 +18,7 @@ _ORDER = (
     ("make ready", (keygen, columns, init, describe, check)),
     ("train with the others", (party, relay)),
     ("on one machine", (run, deal)),
-    ("afterwards", (records,)),
+    ("afterwards", (records, report)),
 )
 
 

@@ -13,6 +13,7 @@ from mpc.cli.options import (
     add_logging,
     add_member,
     add_progress,
+    add_report,
     examples,
     key_and_certificate,
     progress_of,
@@ -29,6 +30,7 @@ name their table. Members that own data or receive results without computing run
         ("jointfit party --job job.toml --as hospital_a --data mine.csv", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key /etc/jointfit/hospital_a.key", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
+        ("jointfit party --job job.toml --as hospital_a --data mine.csv --report run.html", "a page to look at"),
     )
 }
 
@@ -68,6 +70,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add_identity(parser)
     parser.add_argument("--resume", action="store_true", help="go on after the newest checkpoint that all members have")
     add_progress(parser)
+    add_report(parser)
     add_logging(parser)
 
 
@@ -107,6 +110,7 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
         state=options.state or state_folder(job, name),
         listen=options.listen,
         resume=options.resume,
+        report=options.report,
     )
     shown = progress_of(options)
     logs.begin(name, job.names, level="warning" if options.quiet else options.log_level, as_json=options.log_json)
