@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mpc.session import Session
 
 _MOST_ROWS = 200
-_BINS = 400
+_BINS = 200
 _FIELDS = ("sent", "received", "messages", "rounds", "correlations", "calls", "computing", "waiting")
 
 

@@ -7,18 +7,27 @@ from typing import Any
 
 from mpc.report.figures import Picture
 from mpc.report.record import Record, Traffic
-from mpc.report.svg import CARD, SERIES, Drawing
+from mpc.report.svg import CARD, MUTED, SERIES, Drawing
 from mpc.report.units import abbreviated, scale_of, seconds, size
 
 _MOST_BARS = 14
-_PARTS = ("setup", "share", "forward", "backward", "optimizer", "reveal", "other")
+_OUTSIDE = "outside modules"
+_PARTS = {
+    "forward": SERIES[0],
+    "backward": SERIES[2],
+    "optimizer": SERIES[3],
+    "share": SERIES[1],
+    "reveal": SERIES[4],
+    "setup": SERIES[5],
+    "other": MUTED,
+}
 
 
 def by_layer(name: str, rows: Sequence[Traffic], whose: str = "") -> Picture:
     """Bytes that this rank sent, by module, stacked by part."""
     parts = [each for each in _PARTS if any(row.key[1] == each and row.sent for row in rows)]
     table = _table(rows, [dict.fromkeys([row.key[1]], row.sent) for row in rows])
-    stacks = [(part, SERIES[place % len(SERIES)]) for place, part in enumerate(parts)]
+    stacks = [(part, _PARTS[part]) for part in parts]
     return _bars(name, f"Bytes sent by layer{whose}", table, stacks, size, "sent")
 
 
@@ -41,14 +50,15 @@ def timeline(name: str, record: Record, title: str) -> Picture:
     drawing = Drawing(name, 300)
     above, below = drawing.axes(2, (2, 1))
     width = moments[0].end - moments[0].begin
+    edges = [*(each.begin for each in moments), moments[-1].end]
     scale, unit = scale_of(max(m.sent + m.received for m in moments))
-    at = [each.begin for each in moments]
-    sent, received = [each.sent / scale for each in moments], [each.received / scale for each in moments]
-    kind: dict[str, Any] = {"align": "edge", "linewidth": 0, "width": width}
-    drawing.tip(above.bar(at, sent, color=SERIES[0], label="sent", **kind)[0], "sent")
-    above.bar(at, received, bottom=sent, color=SERIES[1], label="received", **kind)
+    sent = [each.sent / scale for each in moments]
+    both = [(each.sent + each.received) / scale for each in moments]
+    drawing.tip(above.stairs(sent, edges, fill=True, color=SERIES[0], label="sent"), "sent")
+    came = above.stairs(both, edges, baseline=sent, fill=True, color=SERIES[1], label="received")
+    drawing.tip(came, "received, upon what was sent")
     share = [100 * min(1.0, each.waiting / width) for each in moments]
-    below.bar(at, share, color=SERIES[3], **kind)
+    drawing.tip(below.stairs(share, edges, fill=True, color=SERIES[3]), "share of the time in which this rank waited")
     below.set_ylim(0, 100)
     below.set_yticks([0, 50, 100])
     drawing.label(above, "", f"{unit} in a bin")
@@ -71,7 +81,7 @@ def _table(rows: Sequence[Traffic], values: Sequence[dict[str, float]]) -> list[
     """Sums by the first part of the key, the largest first; what is beyond the longest list as one row."""
     sums: dict[str, dict[str, float]] = {}
     for row, parts in zip(rows, values, strict=True):
-        mine = sums.setdefault(row.key[0] or "(outside)", {})
+        mine = sums.setdefault(row.key[0].removeprefix("aten.") or _OUTSIDE, {})
         for part, value in parts.items():
             mine[part] = mine.get(part, 0) + value
     some = ((key, parts) for key, parts in sums.items() if any(parts.values()))

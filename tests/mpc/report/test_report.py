@@ -26,7 +26,7 @@ SECRET = 1234.5625
 def test_every_rank_writes_what_it_knows(tmp_path):
     def program(session):
         x = session.share(torch.full((4, 3), SECRET) if session.rank == 0 else None, owner=0)
-        model = session.share_module(torch.nn.Linear(3, 1), owner=0)
+        model = session.share_module(torch.nn.Sequential(torch.nn.Linear(3, 1)), owner=0)
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
         for _ in range(3):
             loss = model(x).square().mean()
@@ -49,6 +49,12 @@ def test_every_rank_writes_what_it_knows(tmp_path):
         }
         assert sum(each.sent for each in record.peers) == counts.bytes_sent
         assert sum(each.received for each in record.peers) == counts.bytes_received
+        assert sum(each.sent for each in record.layers) == counts.bytes_sent
+        assert sum(each.received for each in record.operations) == counts.bytes_received
+        assert {("0", "forward"), ("", "optimizer")} <= {each.key for each in record.layers}
+        after_setup = counts.bytes_sent - counts.total("setup").bytes_sent
+        assert after_setup <= sum(each.sent for each in record.timeline) <= counts.bytes_sent
+        assert len(record.timeline) <= 200
         assert [(each.name, each.to, each.count, each.shape) for each in record.reveals] == [
             ("loss", (1,), 3, ()),
             ("model", (0,), 1, (4,)),
