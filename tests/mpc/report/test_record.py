@@ -60,7 +60,8 @@ def test_what_is_no_json_is_refused(data):
 
 
 def test_the_command_makes_the_page_again_and_joins_ranks_of_one_run(tmp_path, capsys):
-    one, two = example(), example(2, curves=example().curves[:1], scores={})
+    small = {"quality": (), "layers": (), "operations": (), "timeline": (), "weights": ()}
+    one, two = example(**small), example(2, **small | {"curves": example().curves[:1], "scores": {}})
     for name, record in (("one", one), ("two", two), ("other", example(1, session="ee" * 16))):
         (tmp_path / f"{name}.json").write_text(record.model_dump_json())
     out = tmp_path / "both.html"

@@ -23,6 +23,12 @@ from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES
 SECRET = 1234.5625
 
 
+@pytest.fixture
+def blank(monkeypatch):
+    """Pages without anything in them, where the JSON is what counts: figures take a second."""
+    monkeypatch.setattr("mpc.report.page.page", lambda records: "")
+
+
 def test_every_rank_writes_what_it_knows(tmp_path):
     def program(session):
         x = session.share(torch.full((4, 3), SECRET) if session.rank == 0 else None, owner=0)
@@ -72,7 +78,7 @@ def test_every_rank_writes_what_it_knows(tmp_path):
         assert str(SECRET) not in path.read_text("utf-8")
 
 
-def test_a_record_holds_no_value_of_a_tensor_that_was_revealed(tmp_path):
+def test_a_record_holds_no_value_of_a_tensor_that_was_revealed(tmp_path, blank):
     def program(session):
         x = session.share(torch.tensor([[SECRET, 7.25]]) if session.rank == 0 else None, owner=0)
         model = session.share_module(torch.nn.Linear(2, 1, bias=False), owner=0)
@@ -111,7 +117,7 @@ def test_an_error_is_reported_and_names_the_rank(tmp_path):
     assert all(str(SECRET) not in path.read_text("utf-8") for path in tmp_path.iterdir())
 
 
-def test_a_refused_reveal_is_in_the_report(tmp_path):
+def test_a_refused_reveal_is_in_the_report(tmp_path, blank):
     agreed = mpc.Agreed(bytes(32), ("north", "south", "dealer"), (mpc.Allowed("sum", frozenset({0})),))
 
     def program(session):
@@ -138,7 +144,7 @@ def test_where_nothing_can_be_written_no_run_begins(tmp_path):
     assert main(["run", "--report", str(tmp_path / "a.html"), "-n", "3", __file__]) == 2
 
 
-def test_a_page_that_cannot_be_written_costs_a_warning_and_no_results(tmp_path, caplog):
+def test_a_page_that_cannot_be_written_costs_a_warning_and_no_results(tmp_path, caplog, blank):
     def program(session):
         x = session.share(torch.ones(3) if session.rank == 0 else None, owner=0)
         (tmp_path / f"rank-{session.rank}.html").mkdir()
@@ -246,13 +252,14 @@ def members(folder, split, what):
     return found, ill
 
 
-@pytest.mark.parametrize("what", ["model", "predictions", "probabilities"])
-@pytest.mark.parametrize("split", ["rows", "columns"])
-def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, monkeypatch, split, what):
+@pytest.mark.parametrize(
+    ("split", "what"),
+    [("rows", "model"), ("rows", "predictions"), ("columns", "probabilities"), ("columns", "model")],
+)
+def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, monkeypatch, blank, split, what):
     everybody, ill = members(tmp_path, split, what)
     for member in everybody:
         member.state.mkdir()
-    monkeypatch.setattr("mpc.report.page.page", lambda records: "")  # the record is what counts here
     current = threading.local()
     monkeypatch.setattr(mpc, "session", lambda: contextlib.nullcontext(current.session))  # it is open already
 
