@@ -17,7 +17,8 @@ class Allowed:
     """One line of the list of reveals: who may learn what, how often.
 
     Arguments:
-        name: what `session.reveal(..., name=...)` calls it; built-in are "model", "loss", "score", "predictions".
+        name: what `session.reveal(..., name=...)` calls it; built-in are "model", "loss", "score", and in
+            jobs "predictions" and "probabilities".
         ranks: who may learn it; a reveal to some of them is allowed too.
         times: how many reveals there may be in one session.
         shape: of the tensor, or (number of weights,) of a module; None allows any.

@@ -78,6 +78,8 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
         return put(session, tensor.detach(), tensor.shape, tensor.dtype, owner)
 
     replace(module, shared)
+    if session.report is not None:
+        session.report.model(module)
     return module
 
 
@@ -104,6 +106,8 @@ def reveal_module(session: Session, module: Module, to: Recipients = None, name:
         values = open_to(session, [tensor for _, tensor in entries], ranks, name, what, (count,))
     if values is None:
         return None
+    if session.report is not None:
+        session.report.weights(module, values)
     memo: dict[int, object] = {}
     for (_, tensor), value in zip(entries, values, strict=True):
         plain = nn.Parameter(value, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else value

@@ -76,6 +76,8 @@ def open_to(
         session.policy.check(name, ranks, shape)
     except RevealRefused:
         write("refused", b"")
+        if session.report is not None:
+            session.report.revealed(name, what, shape, ranks, None, refused=True)
         raise
     names = ",".join(map(str, ranks))
     session.reveals.append(f"{called} to {names}")
@@ -94,6 +96,8 @@ def open_to(
             session.same(label)
     if session.role is Role.COMPUTING or session.rank in ranks:
         write("done", begun[0])
+    if session.report is not None:
+        session.report.revealed(name, what, shape, ranks, found)
     return found
 
 

@@ -122,6 +122,8 @@ def load_module(session: Session, module: Module, folder: str | Path, optimizer:
     refuse_differences(label, "manifest", holders, "the content")
     manifest = agree(session, label, manifest, [record.get("manifest") for record in records])
     restore(session, manifest, parts, module, optimizer)
+    if session.report is not None:
+        session.report.model(module)
     return module
 
 

@@ -29,6 +29,7 @@ from mpc.profiling import current
 from mpc.profiling.current import counts_as
 from mpc.pulse import pulse_of
 from mpc.randomness import Ordinary, Stream, align, unobserved
+from mpc.report.writing import begin, written
 from mpc.revealing import Recipients
 from mpc.seat import Seat
 from mpc.showing import show_session
@@ -57,6 +58,7 @@ def session(
     correlations: str | Path | Place | None = None,
     agreed: Agreed | None = None,
     checkpoints: Checkpoints | None = None,
+    report: str | Path | None = None,
     **options: Any,
 ) -> Session:
     """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
@@ -77,6 +79,7 @@ def session(
             every reveal that the ranks name alike is allowed, and nothing is logged or limited.
         checkpoints: where this rank keeps the state of loops over `steps`, and whether it resumes them. Its key is
             erased at the end.
+        report: where each rank writes a page about the run when it ends: a folder, or a file NAME.html. See README.md.
         options: handed to the protocol.
 
     Raises:
@@ -102,7 +105,7 @@ def session(
         party, place = start(protocol, place)
     try:
         options |= {"rounding": rounding, "parameters": parameters, "program": program, "agreed": agreed}
-        return Session(party, protocol, bits, device, place, checkpoints, **options)
+        return Session(party, protocol, bits, device, place, checkpoints, report, **options)
     except BaseException as error:
         party.fail(error)
         if checkpoints is not None:
@@ -118,7 +121,7 @@ class Session(Seat):
         stream: public random numbers, the same on all ranks, for masks of shared tensors (dropout).
         rank, size, computing, clients, role, is_client, is_dealer: who this rank is and how many there are.
         counts: bytes, messages and rounds by phase and label.
-        device, dealt: where this rank's shares live; bytes of corrections in files, None with a dealer.
+        device, dealt, rounding: where this rank's shares live; bytes of corrections in files, None with a dealer.
         agreed, policy, journal: what all ranks agreed on, None without; the list of reveals as far as it is used up;
             this rank's log of them, or None.
         checkpoints, loops: see `steps`; the id of each loop's last checkpoint.
@@ -127,7 +130,7 @@ class Session(Seat):
         reveals: one line for everything that was revealed so far: what, its shape, and to which ranks.
         inputs: of a planner: shapes and types of the inputs so far, by the label of their step.
         profiler: what `mpc.profile` accounts with, None outside of it; ``account``: the same, kept until the next one.
-        pulse: what tells the live view of `--progress`, None without.
+        pulse, report: what tells the live view of `--progress`; what the run's page is made from; None without.
     """
 
     profiler: Profiler | None = None
@@ -141,13 +144,14 @@ class Session(Seat):
         device: str | torch.device,
         place: Place,
         checkpoints: Checkpoints | None = None,
+        report: str | Path | None = None,
         *,
         parameters: Mapping[str, Any] | None = None,
         program: str | None = None,
         agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
-        self.party = party
+        self.party, self.rounding = party, str(options.get("rounding", "chance"))
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
         self.inputs: dict[str, Known] = {}
@@ -172,9 +176,10 @@ class Session(Seat):
             self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
             undo.callback(self.protocol.close)
             self.stream = Stream(align(party, generator(given)))
+            self.protocol_name, self.device = protocol, self.protocol.device
+            self.report = begin(self, report)
             undo.pop_all()
         self.protocol.before_reveal = self.policy.pass_through
-        self.protocol_name, self.device = protocol, self.protocol.device
         threads = isinstance(party, DryParty | SoloParty) or party.channel.transport == "threads"
         self.ordinary: Ordinary | Stream | None = None if threads else Ordinary()
         current.opened(self)
@@ -192,10 +197,11 @@ class Session(Seat):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close; after an error, tell the other ranks, which then end with an error that names this one."""
-        try:
-            self._end(error)
-        finally:
-            current.closed(self)
+        with written(self.report, error):
+            try:
+                self._end(error)
+            finally:
+                current.closed(self)
 
     def _end(self, error: BaseException | None) -> None:
         try:

@@ -30,6 +30,7 @@ from protocols.ring import broadcast, joined, outline
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Steps
 from protocols.transcript import Transcript
+from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES, Trust
 from protocols.wire import open_all, to_bytes
 
 ROUNDING = ("chance", "faithful")
@@ -91,6 +92,10 @@ class Additive(Steps, Protocol):
         if party.role is Role.DEALER:
             # The last party may be waiting for correlations while the dealer waits for the last party.
             party.before_waiting = self.correlations.flush
+
+    @property
+    def trust(self) -> Trust:
+        return ADDITIVE if self.party.dealer is not None else ADDITIVE_FROM_FILES
 
     def _exchange(self, openings: list[Opening]) -> None:
         self.correlations.flush()

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError
+from protocols.trust import Trust
 
 if TYPE_CHECKING:
     from protocols.dependencies import Dependencies
@@ -125,6 +126,11 @@ class Protocol(abc.ABC):
     device: torch.device
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
     """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
+
+    @property
+    def trust(self) -> Trust:
+        """What one relies on. A protocol that does not say it is taken to protect nothing."""
+        return Trust(False, "none", open=(f"The protocol {self.name} does not say what it protects.",))
 
     @property
     def offline_bytes(self) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 from parties import ConfigurationError
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.functions import interval_function, scaled_function
+from protocols.trust import Trust
 
 
 class PlainShare(Share):
@@ -49,6 +50,10 @@ class InsecurePlain(Protocol):
         if party is not None and party.size > 1:
             raise ConfigurationError(f"protocol 'plain' hides nothing and runs in one process; got {party.size} ranks")
         self.bits = bits
+
+    @property
+    def trust(self) -> Trust:
+        return Trust(False, "none", open=("The protocol hides nothing: one process holds every value in the clear.",))
 
     def _make(self, value: Tensor, bits: int | None = None) -> PlainShare:
         return PlainShare(value, self.bits if bits is None else bits)

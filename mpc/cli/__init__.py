@@ -8,7 +8,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from mpc.cli import check, columns, deal, describe, estimate, init, keygen, party, profile, records, relay, run
+from mpc.cli import (
+    check,
+    columns,
+    deal,
+    describe,
+    estimate,
+    init,
+    keygen,
+    party,
+    profile,
+    records,
+    relay,
+    report,
+    run,
+)
 from mpc.cli.ending import end
 from mpc.cli.options import Commands
 
@@ -18,7 +32,7 @@ _ORDER = (
     ("make ready", (keygen, columns, init, describe, estimate, check)),
     ("train with the others", (party, relay)),
     ("on one machine", (run, profile, deal)),
-    ("afterwards", (records,)),
+    ("afterwards", (records, report)),
 )
 
 

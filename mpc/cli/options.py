@@ -147,6 +147,13 @@ def progress_of(options: argparse.Namespace) -> dict[str, str]:
     return {PROGRESS: "here"}
 
 
+def add_report(parser: argparse._ActionsContainer, *, folder: bool = False) -> None:
+    """``--report``; ``folder``: several ranks write one each."""
+    what = "write a page about the run, and its JSON, when it ends"
+    where = "DIR/NAME.html for each rank" if folder else "FILE.html, or NAME.html in a folder"
+    parser.add_argument("--report", type=Path, metavar="DIR" if folder else "FILE", help=f"{what}: {where}")
+
+
 def examples(*lines: tuple[str, str]) -> str:
     """The examples of a command: pairs of command and explanation, beside it, or below where one is long."""
     width = max(len(command) for command, why in lines if why) if any(why for _, why in lines) else 0

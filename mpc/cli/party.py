@@ -14,6 +14,7 @@ from mpc.cli.options import (
     add_logging,
     add_member,
     add_progress,
+    add_report,
     examples,
     key_and_certificate,
     progress_of,
@@ -33,6 +34,7 @@ name their table. Members that own data or receive results without computing run
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --progress", "with a live view of its links"),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --profile profile", ""),
+        ("jointfit party --job job.toml --as hospital_a --data mine.csv --report run.html", "a page to look at"),
     )
 }
 
@@ -73,6 +75,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", type=Path, metavar="DIR", help="write rank-R.json there; see jointfit profile")
     parser.add_argument("--resume", action="store_true", help="go on after the newest checkpoint that all members have")
     add_progress(parser)
+    add_report(parser)
     add_logging(parser)
 
 
@@ -112,6 +115,7 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
         state=options.state or state_folder(job, name),
         listen=options.listen,
         resume=options.resume,
+        report=options.report,
     )
     shown = progress_of(options)
     if options.profile is not None:

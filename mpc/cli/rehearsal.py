@@ -33,6 +33,7 @@ def rehearse(options: argparse.Namespace, environ: Mapping[str, str] | None = No
         "state": str(state),
         "level": "warning" if options.quiet else options.log_level,
         "json": options.log_json,
+        "report": None if options.report is None else str(options.report),
     }
     command = [sys.executable, "-m", "mpc.cli.rehearsal", json.dumps(settings)]
     roles: dict[str, Any] = {"dealer": job.dealer is not None, "clients": len(job.clients)}
@@ -82,7 +83,8 @@ def main(arguments: list[str]) -> int:
     logs.begin(name, job.names, level=settings["level"], as_json=settings["json"])
     try:
         state = Path(settings["state"]) / name
-        run_member(Membership(path, job, name, table and Path(table), None, None, state), {})
+        report = settings["report"] and Path(settings["report"])
+        run_member(Membership(path, job, name, table and Path(table), None, None, state, report=report), {})
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 — every error becomes an exit code
         return end(error, job.names, debug=settings["level"] == "debug", logged=settings["json"])
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mpc.cli.ending import said
-from mpc.cli.options import Commands, add_job, add_logging, add_progress, progress_of
+from mpc.cli.options import Commands, add_job, add_logging, add_progress, add_report, progress_of
 from mpc.cli.program import add_program, command_of
 from parties import ConfigurationError
 
@@ -24,6 +24,7 @@ examples:
   jointfit run -n 3 -m experiments.clinical     a module instead of a file
   jointfit run --progress -n 3 train.py         with a live table of speeds
   jointfit run -n 2 --correlations deal train.py    two parties, with the files that `jointfit deal` wrote to deal/
+  jointfit run -n 3 --report pages train.py     a page about the run for each rank: pages/rank-0.html, …
   jointfit run --job job.toml                   rehearse a job; owners' tables are data/NAME.csv beside it
   jointfit run --job job.toml --data hospital_a=a.csv --data hospital_b=b.parquet
 
@@ -45,6 +46,7 @@ def add_all(parser: argparse.ArgumentParser) -> None:
     state = "folder for what members write (default: jointfit-state/JOB-DIGEST/rehearsal)"
     job.add_argument("--state", type=Path, metavar="DIR", help=state)
     add_logging(job)
+    add_report(parser, folder=True)
     program = parser.add_argument_group("a program")
     program.add_argument(
         "--correlations", type=Path, metavar="DIR", help="files of `jointfit deal`; then there is no dealer"
@@ -58,6 +60,8 @@ def add_all(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, environ: Mapping[str, str] | None = None) -> int:
     """Run a program, or rehearse a job; ``environ``: variables that all processes get besides."""
+    if options.report is not None and options.report.suffix == ".html":
+        raise ConfigurationError(f"--report {options.report}; want a folder: every rank writes a page of its own")
     if options.job is None:
         return _run_program(options, environ or {})
     from mpc.cli.rehearsal import rehearse
@@ -68,6 +72,7 @@ def run(options: argparse.Namespace, environ: Mapping[str, str] | None = None) -
 
 
 def _run_program(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    from mpc.jobs import REPORT
     from mpc.live import watching
     from parties.launch import run_local
 
@@ -77,7 +82,10 @@ def _run_program(options: argparse.Namespace, environ: Mapping[str, str]) -> int
 
         if not options.correlations.is_dir():
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
-        dealer, environ = False, {**environ, FILES: str(options.correlations.resolve())}
+        dealer = False
+        environ[FILES] = str(options.correlations.resolve())
+    if options.report is not None:
+        environ[REPORT] = str(options.report.absolute())
     with watching(options.progress) as progress:
         return run_local(
             command,

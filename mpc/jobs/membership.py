@@ -11,6 +11,7 @@ JOINTFIT_DATA               path of its table; only for owners
 JOINTFIT_KEY                path of its private key; its certificate: JOINTFIT_CERTIFICATE
 JOINTFIT_STATE              folder of its log of reveals, checkpoints and results
 JOINTFIT_LISTEN             host:port where it listens; unset: the port of its address, on all interfaces
+JOINTFIT_REPORT             file or folder of its page about the run; unset: none
 JOINTFIT_RESUME             "1": go on after the newest checkpoint that all members have
 JOINTFIT_PASSPHRASE_FD      number of a pipe from which the passphrase of the key is read, once
 JOINTFIT_JOINED             "1": the one session of the job was opened
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from mpc.jobs import JOB
+from mpc.jobs import JOB, REPORT
 from parties import ConfigurationError
 from parties.job import Job, Member, read_job
 
@@ -45,6 +46,7 @@ class Membership:
         state: folder of what it writes.
         listen: "host:port", or None for the default.
         resume: whether to go on from checkpoints.
+        report: file or folder for a page about the run, see `mpc.report`; None: none.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class Membership:
     state: Path
     listen: str | None = None
     resume: bool = False
+    report: Path | None = None
 
     def __post_init__(self) -> None:
         if self.member.owns and self.data is None:
@@ -105,6 +108,7 @@ class Membership:
             state=Path(environ["JOINTFIT_STATE"]),
             listen=environ.get("JOINTFIT_LISTEN"),
             resume=environ.get("JOINTFIT_RESUME") == "1",
+            report=file(REPORT),
         )
 
     def variables(self) -> dict[str, str]:
@@ -119,6 +123,7 @@ class Membership:
             "JOINTFIT_STATE": self.state.resolve(),
             "JOINTFIT_LISTEN": self.listen,
             "JOINTFIT_RESUME": "1" if self.resume else None,
+            REPORT: self.report and self.report.absolute(),
         }
         return {name: str(value) for name, value in found.items() if value is not None}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,8 @@ log = logging.getLogger(__name__)
 
 _SAID = {"name", "origin", "unit", "log", "categories"}
 
-MODEL, SUMMARY, PREDICTIONS = "model.safetensors", "results.json", "predictions.csv"
+MODEL, SUMMARY = "model.safetensors", "results.json"
+PREDICTIONS, PROBABILITIES = "predictions.csv", "probabilities.csv"
 
 
 class Opened:
@@ -30,6 +33,7 @@ class Opened:
 
     Attributes:
         model: the trained module. score: one number. predictions: (rows,) or (rows, 1). losses: by epoch.
+        probabilities: (rows,) of the second of two classes, or (rows, classes).
     """
 
     def __init__(self, job: Job) -> None:
@@ -37,6 +41,7 @@ class Opened:
         self.model: nn.Module | None = None
         self.score: float | None = None
         self.predictions: Tensor | None = None
+        self.probabilities: Tensor | None = None
         self.losses: dict[int, float] = {}
 
     def recipients(self, what: str) -> list[int]:
@@ -63,15 +68,26 @@ class Results(Opened):
         layers, the columns with their public units, the score, the losses.
         """
         folder = self._member.state
-        if self.model is None and self.score is None and self.predictions is None and not self.losses:
+        found = (self.model, self.score, self.predictions, self.probabilities)
+        if all(each is None for each in found) and not self.losses:
             return
         if self.model is not None:
             write_private(folder / MODEL, save(dict(self.model.state_dict())))
         if self.predictions is not None:
             rows = "\n".join(str(value) for value in self.predictions.reshape(-1).tolist())
             write_private(folder / PREDICTIONS, f"prediction\n{rows}\n".encode())
+        if self.probabilities is not None:
+            write_private(folder / PROBABILITIES, self._table(self.probabilities).encode())
         write_private(folder / SUMMARY, json.dumps(self._summary(model), indent=2).encode() + b"\n")
         log.info("results are in %s", folder, extra={"event": "results", "folder": str(folder)})
+
+    def _table(self, values: Tensor) -> str:
+        """Probabilities as CSV: a column for the second of two classes, or one for each class."""
+        classes = list(self._member.job.data.target.categories) or ["0", "1"]
+        head = classes[1:] if values.dim() == 1 else classes
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([head, *values.reshape(len(values), -1).tolist()])
+        return out.getvalue()
 
     def _summary(self, model: Estimator) -> dict[str, Any]:
         job = self.job

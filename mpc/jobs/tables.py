@@ -87,6 +87,8 @@ def share_tables(session: Session, member: Membership | None = None) -> tuple[Sh
         record["error"] = message(error)
     records = announce(session.party, label, record)
     refuse_errors(label, records)
+    if session.report is not None:
+        session.report.tables(job, {rank: records[rank]["rows"] for rank in job.owners}, x, y)
     if job.data.split == "rows":
         return session.share_rows(x), session.share_rows(y)
     rows = {job.names[rank]: records[rank]["rows"] for rank in job.owners}

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import mpc
 from mpc.estimators.base import AfterEpoch, Estimator
+from mpc.estimators.classifier import Classifier
 from mpc.jobs.estimators import make_estimator
 from mpc.jobs.membership import Membership
 from mpc.jobs.results import Opened, Results
 from mpc.jobs.tables import share_tables
+from mpc.report.judging import judge
+from parties import ConfigurationError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,10 +28,13 @@ def train(member: Membership) -> None:
     """
     said = member.job.model
     model = make_estimator(str(said.estimator), said.parameters)
+    if any(each.what == "probabilities" for each in member.job.reveals) and not isinstance(model, Classifier):
+        raise ConfigurationError(f"the job reveals probabilities, and {said.estimator} has none; want a classifier")
     with mpc.session() as session:
         results = Results(session, member)
         x, y = share_tables(session, member)
         fit_and_open(session, model, x, y, results)
+        judge(session, model, results)
     results.write(model)
 
 
@@ -46,6 +52,8 @@ def _losses(session: Session, model: Estimator, results: Opened) -> AfterEpoch:
         to = results.recipients("loss")
         if not to or epoch < first:
             return None
+        if session.report is not None:
+            session.report.place("loss", "epoch", epoch + 1)
         value = session.reveal(loss, to=to, name="loss")
         if value is None:
             return None
@@ -60,5 +68,9 @@ def _open(session: Session, model: Estimator, x: SharedTensor, y: SharedTensor, 
         results.score = model.score(x, y, to=to)
     if to := results.recipients("predictions"):
         results.predictions = session.reveal(model.predict(x), to=to, name="predictions")
+    if isinstance(model, Classifier) and (to := results.recipients("probabilities")):
+        values = model.predict_proba(x)
+        values = values[:, 1] if values.shape[1] == 2 else values
+        results.probabilities = session.reveal(values, to=to, name="probabilities")
     if to := results.recipients("model"):
         results.model = session.reveal_module(model.module_, to=to, name="model")

@@ -17,7 +17,7 @@ __all__ = ["Problem", "problems"]
 _NEEDS_DEALER = {"additive": True}
 """Of jointfit's own protocols for jobs; one that a program registers says so itself."""
 
-_ESTIMATORS_REVEAL = ("model", "loss", "score", "predictions")
+_ESTIMATORS_REVEAL = ("model", "loss", "score", "predictions", "probabilities")
 _MOST_PARTIES = 8
 
 

@@ -247,7 +247,8 @@ class Reveal(Table):
     """One value that may be opened. What no [[reveals]] names is never opened to anybody."""
 
     what: RevealName = Field(
-        description="The value's name: an estimator's model, loss, score or predictions; a program's own.",
+        description="The value's name: an estimator's model, loss, score, predictions or probabilities; "
+        "a program's own.",
         examples=["model"],
     )
     to: Listed[tuple[Name, ...]] = Field(

@@ -8,10 +8,12 @@ import json
 from mpc.agreed import Agreed, Allowed
 from mpc.journal import Journal, _hash, verify_log
 from mpc.manifest import unpack
+from mpc.report.record import parse_record
 from parties import ConfigurationError, LogError
 from parties.sealing import Sealer
 from tests.fuzz.files import _saved, folder
 from tests.fuzz.harness import Harness
+from tests.mpc.report.example import example
 
 _AGREED = Agreed(bytes(32), ("a", "b", "dealer"), (Allowed("model", frozenset({0}), 2),))
 
@@ -80,8 +82,14 @@ def _seals() -> list[bytes]:
     return [path.read_bytes()]
 
 
+def _records() -> list[bytes]:
+    small = {"layers": (), "operations": (), "timeline": (), "quality": ()}
+    return [each.model_dump_json().encode() for each in (example(**small), example(job=None))]
+
+
 HARNESSES = (
     Harness("sealed", _sealed, _seals, (ConfigurationError,), (b"jfseal\0\1",), share=1),
     Harness("log", _log, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
+    Harness("report", parse_record, _records, (ConfigurationError,), (b'"rank"', b"null"), share=0.5, longest=1 << 15),
     Harness("chain", _chained, _logs, (LogError,), (b'"hash"', b'"previous"', b"\n"), share=1),
 )

@@ -1,0 +1,65 @@
+"""How well what a member of a job learned fits the labels that it brought: computed here, from its own rows alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from mpc.estimators.classifier import Classifier
+from mpc.report import metrics
+
+if TYPE_CHECKING:
+    from mpc.estimators.base import Estimator
+    from mpc.jobs.results import Results
+    from mpc.session import Session
+
+
+def judge(session: Session, model: Estimator, results: Results) -> None:
+    """Tell the report how good the results of this member are. Opens nothing.
+
+    A member that learned the model, and brought whole rows, runs it on them in plain PyTorch; one that learned
+    probabilities or predictions compares those of the rows whose labels it brought. The first of these that there is
+    counts. Without a report, results or labels of its own, nothing happens.
+    """
+    report = session.report
+    if report is None:
+        return
+    kind = isinstance(model, Classifier)
+    if results.score is not None:
+        report.score("accuracy, all rows" if kind else "R², all rows", results.score)
+    own = report.own
+    if own is None:
+        return
+    name = session.agreed.names[session.rank] if session.agreed is not None else f"rank {session.rank}"
+    probable, guesses = results.probabilities, results.predictions
+    if results.model is not None and own.features is not None:
+        output = _run(results.model, own.features, classifier=kind)
+        of = f"the revealed model on the rows of {name}, with which it was trained"
+        if kind:
+            found = metrics.of_probabilities(own.labels, output, of, own.classes)
+        else:
+            found = metrics.of_numbers(own.labels, output, of)
+    elif probable is not None:
+        of = f"revealed probabilities of the rows whose labels {name} brought"
+        found = metrics.of_probabilities(own.labels, probable[own.rows], of, own.classes)
+    elif guesses is not None:
+        of = f"revealed predictions of the rows whose labels {name} brought"
+        if kind:
+            width = max(2, own.labels.shape[1])
+            found = metrics.of_classes(own.labels, guesses[own.rows], of, own.classes, width)
+        else:
+            found = metrics.of_numbers(own.labels, guesses[own.rows], of)
+    else:
+        return
+    report.quality(found)
+
+
+def _run(module: nn.Module, features: Tensor, *, classifier: bool) -> Tensor:
+    """Probabilities (rows, 1) or (rows, classes), or numbers."""
+    with torch.no_grad():
+        output: Tensor = module(features)
+    if not classifier:
+        return output
+    return torch.sigmoid(output) if output.shape[1] == 1 else torch.softmax(output, dim=1)
