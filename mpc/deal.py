@@ -53,7 +53,7 @@ def deal(
     """
     party = dealing_party(ranks, clients)
     with (
-        OwnStream(torch.get_rng_state()),
+        OwnStream(torch.default_generator.get_state()),
         session(protocol, bits, party, correlations=Place(out=Path(folder)), **options) as one,
     ):
         program(one)

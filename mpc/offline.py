@@ -107,7 +107,7 @@ def source(place: Place, party: Party, facts: Mapping[str, str]) -> Source | Non
     if place.files is not None:
         return take(party, place.files, facts)
     if place.out is not None:
-        state = base64.b64encode(torch.get_rng_state().numpy().tobytes()).decode()
+        state = base64.b64encode(torch.default_generator.get_state().numpy().tobytes()).decode()
         return Writer(place.out, party.computing, {**facts, "generator": state}, len(party.clients))
     return None
 

@@ -58,7 +58,7 @@ def plan(
     """
     check_size(ranks, dealer=True, clients=clients)
     party = DryParty(ranks - 1 - clients, clients=clients)
-    state = torch.get_rng_state()
+    state = torch.default_generator.get_state()
     with (
         OwnStream(state),
         session(protocol, bits, party, planning=True, **options) as one,

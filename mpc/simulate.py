@@ -43,7 +43,7 @@ def simulate(
     >>> mpc.simulate(3, program)
     [tensor(2.5000), None, None]
     """
-    state = torch.get_rng_state()
+    state = torch.default_generator.get_state()
 
     def run(party: parties.Party) -> Result:
         kept = None if checkpoints is None else checkpoints(party.rank)
