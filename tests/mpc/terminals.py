@@ -21,6 +21,9 @@ _PIECE = re.compile(r"\x1b\[(\??)([\d;]*)([A-Za-z])|\r|\n|[^\x1b\r\n]")
 _CUT = re.compile(r"\x1b(\[[?\d;]*)?$")
 """The begin of a control sequence, the rest of which is still to come."""
 
+_ERASED = re.compile(r"(?=\r\x1b\[(?:2K|1A))")
+"""Where a drawing begins to be replaced by the next."""
+
 
 class Screen:
     """As much of a terminal as is needed: lines, the cursor, and the control sequences that rich writes.
@@ -72,7 +75,7 @@ class Screen:
 class Terminal:
     """A command whose standard error, and standard output unless ``out`` names a file, are a terminal.
 
-    ``seen`` collects what the screen showed: one text after every piece that came.
+    ``seen`` collects what the screen showed: a text for every drawing, and after every piece that came.
     """
 
     def __init__(
@@ -120,5 +123,6 @@ class Terminal:
         cut = _CUT.search(text)
         text, self._held = (text, "") if cut is None else (text[: cut.start()], cut[0])
         self.raw += text
-        self.screen.feed(text)
-        self.seen.append("\n".join(line.rstrip() for line in self.screen.lines))
+        for frame in _ERASED.split(text):
+            self.screen.feed(frame)
+            self.seen.append("\n".join(line.rstrip() for line in self.screen.lines))

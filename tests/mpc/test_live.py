@@ -47,7 +47,7 @@ sys.exit({code} if rank == 1 else 0)
 """
 
 
-TABLE = re.compile(r"^(fit .*)\n━+ +0:00:0\d left\n(MB/s .*)\n(anna .*\nbert .*\ncecile .*)\Z", re.MULTILINE)
+TABLE = re.compile(r"^(fit .*)\n━+ +0:00:0\d left\n(MB/s .*)\n(anna .*\nbert .*\ncecile .*)\n*\Z", re.MULTILINE)
 
 
 def parent(*, steps=4, code=0, names=(), prefix=True):
