@@ -122,6 +122,7 @@ def test_the_program_keeps_its_options(monkeypatch):
         "clients": 0,
         "prefix": True,
         "environ": {},
+        "progress": None,
     }
     cli.main(["run", "-m", "experiments.clinical", "--epochs", "1"])
     assert seen["command"] == ["-m", "experiments.clinical", "--epochs", "1"]
