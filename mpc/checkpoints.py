@@ -352,8 +352,8 @@ def _claims(records: list[Record]) -> list[set[Key]]:
 def _refuse_files(label: str, holders: list[Record]) -> None:
     found = [f"rank {rank} has {record['files']}" for rank, record in enumerate(holders) if record.get("files")]
     if found:
-        text = "; ".join(found)
-        raise ConfigurationError(f"{label}: {text}, of an earlier run; resume, or remove them")
+        remedy = "resume (jointfit party --resume), or remove them"
+        raise ConfigurationError(f"{label}: {'; '.join(found)}, of an earlier run; {remedy}")
 
 
 def _refuse_some(label: str, holders: list[Record]) -> None:

@@ -17,10 +17,11 @@ them first: a category, or a range, must not say something about a person. Nothi
 {
     examples(
         ("jointfit columns a.csv --label malignant", ""),
-        ("jointfit columns a.csv --label malignant --drop patient --categories ward > a.toml", "for the job's writer"),
+        ("jointfit columns a.csv --label malignant --drop patient --categories ward", "a number, and a code"),
+        ("jointfit columns a.csv --label malignant > a.toml", "for whoever writes the job"),
+        ("jointfit columns b.csv --label malignant > b.toml", "likewise of the other owner"),
+        ("jointfit columns a.toml b.toml", "what fits both, as `jointfit init --table` does"),
         ("jointfit columns c.csv --owner hospital_c > c.toml", "columns that this owner alone has"),
-        ("jointfit columns a.csv b.csv --label malignant", "that fit both tables"),
-        ("jointfit columns a.toml b.toml", "of two owners; jointfit init takes such files too"),
     )
 }
 

@@ -19,8 +19,8 @@ to files, so that they can run it without a dealer. The program needs to say the
 examples:
   jointfit deal -n 3 --out deal train.py              one file for each of two parties, in the new folder deal/
   jointfit run -n 2 --correlations deal train.py      use them, on one machine
-  mpc.session(correlations="correlations-of-rank-0.jointfit")   use one, elsewhere
 
+Elsewhere a party's program names its own file: mpc.session(correlations="correlations-of-rank-0.jointfit").
 Options of the program must be those of the run. The files are used once: a second run needs a new deal.
 
 Whoever holds the files of all parties can read everything that these parties exchange. So the dealer gives each party

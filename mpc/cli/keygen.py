@@ -17,8 +17,8 @@ telephone.
 {
     examples(
         ("jointfit keygen hospital_a", "hospital_a.key and hospital_a.crt in this folder, valid for a year"),
-        ("jointfit keygen hospital_a --passphrase", "the key file is encrypted; asks for a passphrase"),
-        ("jointfit keygen hospital_a --out /etc/jointfit --days 90", "elsewhere, for 90 days"),
+        ("jointfit keygen hospital_b --passphrase", "the key file is encrypted; asks for a passphrase"),
+        ("jointfit keygen hospital_a --out keys --days 90", "in the folder keys/, for 90 days"),
     )
 }
 

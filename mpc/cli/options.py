@@ -19,12 +19,13 @@ _ABOUT = "Train one PyTorch model on data that several institutions keep to them
 _SEQUENCE = """\
 a typical sequence:
   jointfit keygen hospital_a                        each institution: a key; its fingerprint goes into the job
+  jointfit columns mine.csv --label malignant       each owner of data: names and ranges of its columns, for the job
   jointfit init heart                               one of them writes the job file, and all read and agree on it
-  jointfit run --job heart/job.toml                 rehearse on one machine
+  jointfit run --job job.toml                       rehearse on one machine
   jointfit check --job job.toml --as hospital_a --data mine.csv      each, at the same time
   jointfit dealer --job job.toml                                     the dealer
   jointfit party --job job.toml --as hospital_a --data mine.csv      each
-  jointfit log verify jointfit-state/…/reveals.jsonl                 what was opened, and to whom
+  jointfit log show jointfit-state/*/hospital_a/reveals.jsonl        what was opened, and to whom
 
 jointfit COMMAND --help has examples and exit codes. For completion, put this into ~/.bashrc:
   eval "$(jointfit --print-completion bash)"

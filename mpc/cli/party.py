@@ -30,7 +30,7 @@ name their table. Members that own data or receive results without computing run
 {
     examples(
         ("jointfit party --job job.toml --as hospital_a --data mine.csv", ""),
-        ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key /etc/jointfit/hospital_a.key", ""),
+        ("jointfit party --job job.toml --as hospital_a --data mine.parquet --key keys/hospital_a.key", ""),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --resume", "after a crash"),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --progress", "with a live view of its links"),
         ("jointfit party --job job.toml --as hospital_a --data mine.csv --profile profile", ""),
@@ -50,7 +50,7 @@ nothing. It must not be run by one of the computing parties, nor share anything 
 {
     examples(
         ("jointfit dealer --job job.toml", ""),
-        ("jointfit dealer --job job.toml --key /etc/jointfit/dealer.key --log-json", ""),
+        ("jointfit dealer --job job.toml --key keys/dealer.key --log-json", ""),
     )
 }
 

@@ -16,8 +16,8 @@ too.
 
 {
     examples(
-        ("jointfit log verify jointfit-state/heart-0123456789ab/hospital_a/reveals.jsonl", ""),
-        ("jointfit log show jointfit-state/heart-0123456789ab/hospital_a/reveals.jsonl", ""),
+        ("jointfit log verify jointfit-state/*/hospital_a/reveals.jsonl", "of all runs of this member"),
+        ("jointfit log show jointfit-state/*/hospital_a/reveals.jsonl", "each value's name, recipients and time"),
     )
 }
 
@@ -28,18 +28,22 @@ def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add("log", "verify or show a member's log of reveals", _LOG, act)
     parser.add_argument("what", choices=["verify", "show"], help="check the chain of hashes; or print the lines too")
-    parser.add_argument("file", type=Path, metavar="FILE", help="reveals.jsonl in a member's state folder")
+    help_ = "reveals.jsonl in a member's state folder; several are looked at one after the other"
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=help_)
 
 
 def act(options: argparse.Namespace) -> int:
     """Verify, and show if that is asked."""
     from mpc.journal import verify_log
 
-    count = verify_log(options.file)
-    if options.what == "show":
-        for line in options.file.read_text("utf-8").splitlines():
-            entry = json.loads(line)
-            to = ", ".join(entry["to"])
-            print(f"{entry['time']}  {entry['event']:<8} {entry['name']} {tuple(entry['shape'])} to {to}")
-    print(f"{count} lines, none changed, none missing before the last")
+    for file in options.files:
+        if len(options.files) > 1:
+            print(f"{file}:")
+        count = verify_log(file)
+        if options.what == "show":
+            for line in file.read_text("utf-8").splitlines():
+                entry = json.loads(line)
+                to = ", ".join(entry["to"])
+                print(f"{entry['time']}  {entry['event']:<8} {entry['name']} {tuple(entry['shape'])} to {to}")
+        print(f"{count} lines, none changed, none missing before the last")
     return 0

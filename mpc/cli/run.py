@@ -21,7 +21,7 @@ keys and fingerprints of the job do not matter; all else is as in earnest, but f
 examples:
   jointfit run -n 3 train.py                    two parties and a dealer
   jointfit run -n 4 train.py --epochs 20        three parties and a dealer; options after the program are its own
-  jointfit run -n 3 -m experiments.clinical     a module instead of a file
+  jointfit run -n 3 -m train                    a module instead of a file
   jointfit run --progress -n 3 train.py         with a live table of speeds
   jointfit run -n 2 --correlations deal train.py    two parties, with the files that `jointfit deal` wrote to deal/
   jointfit run -n 3 --report pages train.py     a page about the run for each rank: pages/rank-0.html, …

@@ -151,8 +151,8 @@ def _missing(path: Path, frame: Any) -> Iterator[str]:
         rows = int(frame[list(some)].isna().any(axis=1).sum())
         yield (
             f"{rows} of {len(frame)} rows lack entries (empty, NA, null, nan, None), in the columns {listed}{more}; "
-            f"want none: fill them in, or leave out these columns (--drop), or these rows (of all tables, if columns are "
-            f"apart): {_without(path, list(some))}"
+            f"want none: fill them in, or leave out these columns (--drop), or these rows (of all tables, if columns "
+            f"are apart): {_without(path, list(some))}"
         )
 
 

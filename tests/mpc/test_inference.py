@@ -91,7 +91,7 @@ def test_kinds_of_columns(tmp_path):
 @pytest.mark.parametrize(
     ("column", "says"),
     [
-        ([1.0, None, 3.0], "1 of 3 rows lack entries .* the columns 'c' \\(1\\); .*dropna\\(subset=\\['c'\\]\\).to_csv"),
+        ([1.0, None, 3.0], r"1 of 3 rows lack entries .* columns 'c' \(1\); .*dropna\(subset=\['c'\]\).to_csv"),
         ([None, None, None], "column 'c' is empty; leave it out: --drop c"),
         ([1.0, float("inf"), 2.0], "infinite numbers"),
         ([1e200, -1e200, 2.0], "beyond 1e100"),
@@ -114,7 +114,7 @@ def test_what_is_no_column(tmp_path, column, says):
 
 def test_names_and_numbers_of_persons(tmp_path):
     frame = {"patient": [f"P{i}" for i in range(40)], "place": list(range(100, 140)), "x": [1.5, 2.5] * 20}
-    with pytest.raises(ConfigurationError, match="40 different entries in 40 rows; .* an id, .*: --drop patient"):
+    with pytest.raises(ConfigurationError, match=r"40 different entries in 40 rows; .* an id, .*: --drop patient"):
         columns(frame, tmp_path / "t.csv")
     notes = infer(tmp_path / "t.csv", pd.DataFrame(frame), Wishes(drop=["patient"])).notes
     assert notes == ("'place' has another whole number in each row; an id? leave it out: --drop place",)
@@ -200,7 +200,8 @@ def test_a_section_is_written_and_read(tmp_path):
         Column("kind", categories=('a "b"', "c\\d")),
         Column("ill", lowest=0, highest=1),
     )
-    for section in (Section(every, "ill"), Section(every, None), Section(every, "ill", {one.name: "a" for one in every})):
+    owners = {one.name: "a" for one in every}
+    for section in (Section(every, "ill"), Section(every, None), Section(every, "ill", owners)):
         path.write_text("# a comment\n" + section.text())
         assert read_section(path) == section
         assert set(tomllib.loads(section.text())) == {"data"}

@@ -1,7 +1,5 @@
 """`jointfit init --table` and `jointfit columns`: from tables of two owners to a job that fits them."""
 
-import os
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -61,7 +59,7 @@ APART = "--table north=left.csv --table south=right.csv --drop patient"
 def test_rows(said, folder, label):
     code, text = said(f"init new/job {ROWS} --label {label}")
     assert code == 0, text
-    for part in ("north (40 rows), south (40 rows)", "Public in the job", "'same' has the same entry in all rows of all"):
+    for part in ("north (40 rows), south (40 rows)", "Public in the job", "'same' has the same entry in all"):
         assert part in text
     job = read_job("new/job/job.toml")
     assert (job.name, job.names, job.model.estimator) == ("job", ("north", "south", "dealer"), LABELS[label])
@@ -139,9 +137,9 @@ def test_columns_travel_without_their_tables(said, folder):
         ("init x --table a.csv --label sick", "--table a.csv; want NAME=FILE"),
         ("init x --table a=none.csv --table b=b.parquet --label sick", "found no file none.csv"),
         ("init x --table a=a.csv --table b=b.parquet --label sick", "b.parquet: column 'patient' has 40 different"),
-        (f"init x {ROWS} --split columns --label sick", "column 'age' is in the tables of north and south, and differs"),
+        (f"init x {ROWS} --split columns --label sick", "column 'age' is in the tables of north and south, and"),
         ("init x --table a=left.csv --table b=right.csv --label sick", "column 'patient' has 40 different"),
-        ("init x --table a=a.csv --table b=right.csv --drop patient --label sick", "b lacks the columns ['age', 'sex',"),
+        ("init x --table a=a.csv --table b=right.csv --drop patient --label sick", "b lacks the columns ['age',"),
         ("init x --table a=a.csv --table b=b.parquet --drop patient --label sick --table c=c.toml", "c.toml: No such"),
         ("columns a.csv b.parquet --owner Nobody --drop patient", "the owner's name 'Nobody'"),
     ],
@@ -176,6 +174,6 @@ def test_a_folder_that_cannot_be_written(said, folder):
     (folder / "file").write_text("")
     assert "cannot write into file" in said(f"init file {ROWS} --label sick")[1]
     (folder / "taken" / "data").mkdir(parents=True)
-    os.symlink("nowhere", folder / "taken" / "data" / "north.csv")
+    (folder / "taken" / "data" / "north.csv").symlink_to("nowhere")
     assert "north.csv exists already" in said(f"init taken {ROWS} --label sick")[1]
     assert not (folder / "taken" / "job.toml").exists()
