@@ -124,6 +124,8 @@ def test_the_program_keeps_its_options(monkeypatch):
         "environ": {},
         "progress": None,
     }
+    cli.main(["run", "--progress", __file__])
+    assert seen["environ"] == {"JOINTFIT_PROGRESS": "here"}, "rank 0 says lines: standard error is no terminal"
     cli.main(["run", "-m", "experiments.clinical", "--epochs", "1"])
     assert seen["command"] == ["-m", "experiments.clinical", "--epochs", "1"]
     assert seen["ranks"] == 3
