@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _draw(graph: nx.DiGraph[int], path: Path) -> None:
     from matplotlib.figure import Figure
 
     if len(graph) > LARGEST:
-        raise ConfigurationError(f"got a graph of {len(graph)} nodes; a picture takes {LARGEST}: write .graphml or .dot")
+        raise ConfigurationError(f"got {len(graph)} nodes; a picture takes {LARGEST}: write .graphml or .dot")
     layers, chain = _layers(graph), longest_path(graph)
     place = {
         name: (round_, (len(names) - 1) / 2 - row) for round_, names in layers.items() for row, name in enumerate(names)
@@ -76,7 +77,7 @@ def _draw(graph: nx.DiGraph[int], path: Path) -> None:
     height = max((len(names) for names in layers.values()), default=1)
     figure = Figure(figsize=(max(4.0, 0.45 * len(layers) + 1.5), max(2.5, 0.35 * height + 1.8)), layout="constrained")
     axes: Any = figure.add_subplot()
-    red = set(zip(chain, chain[1:], strict=False))
+    red = set(pairwise(chain))
     for before, after in {*nx.transitive_reduction(graph).edges, *red}:
         on = (before, after) in red
         (x, y), (u, v) = place[before], place[after]
@@ -87,8 +88,8 @@ def _draw(graph: nx.DiGraph[int], path: Path) -> None:
         color = f"C{number % 10}"
         hollow = ["white" if graph.nodes[name]["slack"] else color for name in names]
         sizes = [12 + 6 * (1 + graph.nodes[name]["bytes"]).bit_length() for name in names]
-        x, y = [place[name][0] for name in names], [place[name][1] for name in names]
-        axes.scatter(x, y, s=sizes, c=hollow, edgecolors=color, zorder=3, label=kind)
+        across, up = zip(*(place[name] for name in names), strict=True)
+        axes.scatter(across, up, s=sizes, c=hollow, edgecolors=color, zorder=3, label=kind)
     axes.set(xlabel="round", yticks=[], title="red: a longest chain; hollow: could travel earlier")
     axes.xaxis.get_major_locator().set_params(integer=True)
     if kinds:
@@ -98,4 +99,4 @@ def _draw(graph: nx.DiGraph[int], path: Path) -> None:
 
 def _file(node: dict[str, Any]) -> str:
     """The protocol's file that a step stands in, or what it is else."""
-    return node["step"].partition(".")[0] or node["kind"]
+    return str(node["step"]).partition(".")[0] or str(node["kind"])
