@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import mpc
+from experiments.counts.rows import ROWS
 from mpc.estimating.drawing import write
 from mpc.estimating.graph import Following, chain, longest_path, rounds_that_could_merge, steps_graph, summary
 from mpc.tensor import SharedTensor
@@ -116,6 +117,13 @@ def test_the_graph_has_the_rounds_of_the_plan_and_no_round_is_before_its_data(na
     assert sum(chain(graph, ("module",)).values()) == graph.graph["longest"]
     with pytest.raises(mpc.ConfigurationError, match="by place; want some of part, module, op, step"):
         chain(graph, ("place",))
+
+
+@pytest.mark.parametrize("row", ["softmax", "reciprocal", "maxpool", "batch-norm", "mlp", "lenet"])
+def test_no_round_of_a_program_that_reveals_nothing_could_be_saved(row):
+    graph = steps_graph(lambda session: session.settle(ROWS[row].prepare(session)()))
+    assert graph.graph["rounds"] == graph.graph["longest"] > 3
+    assert rounds_that_could_merge(graph) == []
 
 
 def products(session, reveal):
