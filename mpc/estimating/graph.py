@@ -223,15 +223,30 @@ def summary(graph: nx.DiGraph[int], limit: int = 10) -> str:
     lines += [f"{rest:6}  elsewhere"] * bool(rest)
     if merges:
         lines += ["", "Rounds that could travel with earlier ones:"]
-    lines += [_line(merge) for merge in merges[:limit]]
-    if len(merges) > limit:
-        lines.append(f"  and {len(merges) - limit} more")
+    runs = _runs(merges)
+    lines += [_line(run) for run in runs[:limit]]
+    if len(runs) > limit:
+        lines.append(f"  and {sum(map(len, runs[limit:]))} more")
     return "\n".join(lines)
 
 
-def _line(merge: Merge) -> str:
-    more = f" and {len(merge.why) - 1} more" if len(merge.why) > 1 else ""
-    why = merge.why[0] if merge.why else "nothing was in it"
-    return f"  round {merge.round} ({merge.bytes} bytes) with round {merge.into}: {why}{more}"
+def _runs(merges: Sequence[Merge]) -> list[list[Merge]]:
+    """Rounds that follow each other and could travel with rounds that do."""
+    runs: list[list[Merge]] = []
+    for merge in merges:
+        last = runs[-1][-1] if runs else None
+        if last is not None and (merge.round, merge.into) == (last.round + 1, last.into + 1):
+            runs[-1].append(merge)
+        else:
+            runs.append([merge])
+    return runs
 
 
+def _line(run: Sequence[Merge]) -> str:
+    first, last = run[0], run[-1]
+    why = list(dict.fromkeys(reason for merge in run for reason in merge.why)) or ["nothing was in it"]
+    one = len(run) == 1
+    rounds = f"round {first.round}" if one else f"rounds {first.round} to {last.round}"
+    into = f"round {first.into}" if one else f"rounds {first.into} to {last.into}"
+    more = f" ({len(why) - 1} other reasons)" if len(why) > 1 else ""
+    return f"  {rounds} ({sum(merge.bytes for merge in run)} bytes) with {into}: {why[0]}{more}"

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 import mpc
 from experiments.counts.rows import ROWS
+from mpc.cli import main
 from mpc.estimating.drawing import write
 from mpc.estimating.graph import Following, chain, longest_path, rounds_that_could_merge, steps_graph, summary
 from mpc.tensor import SharedTensor
@@ -32,7 +33,7 @@ MODELS = {
 def training(name):
     """Returns what sets up a model and returns the steps, each of which reveals its loss."""
     model, shape, kind = MODELS[name]
-    steps = 1 if name == "mlp" else 2  # Adam takes many
+    steps = 2 if name == "logistic" else 1
 
     def prepare(session):
         x = session.share(torch.ones(shape) if session.rank == 0 else None, owner=0, shape=shape)
@@ -142,6 +143,8 @@ def test_a_reveal_in_the_middle_costs_rounds_that_could_merge():
     assert [(merge.round, merge.into) for merge in rounds_that_could_merge(late)] == [(5, 2), (6, 3), (7, 4)]
     text = summary(late)
     assert text.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
+    assert "  rounds 5 to 7 (" in text
+    assert " with rounds 2 to 4: " in text
     assert "was asked for after round 2, which was run for a reveal" in text
     assert "none could be saved" in summary(early)
 
@@ -184,7 +187,7 @@ def behind_a_full_queue(p, x, y, z):
 @pytest.mark.parametrize(
     ("work", "why"),
     [
-        (in_its_step, "test_steps_graph.in_its_step waited in its step until round 2, for "),
+        (in_its_step, "test_graph.in_its_step waited in its step until round 2, for "),
         (when_used, "steps.masked was computed when it was used, after round 2"),
         (behind_a_reveal, "waited while a value was revealed"),
         (behind_a_full_queue, "was asked for after round 1, which was run because so much was waiting"),
@@ -198,6 +201,37 @@ def test_what_kept_an_opening_is_said(work, why):
 
     (merge, *_) = rounds_that_could_merge(steps_graph(program))
     assert why in merge.why[0], merge
+
+
+PROGRAM = """
+import mpc
+with mpc.session() as session:
+    x = session.share(None, owner=0, shape=(4, 4))
+    z = (x @ x).relu()
+    session.reveal(x.T @ x)
+    session.reveal(z)
+"""
+
+
+def test_the_command(tmp_path, capsys):
+    path, picture = tmp_path / "program.py", tmp_path / "graph.svg"
+    path.write_text(PROGRAM)
+    assert main(["estimate", "--rounds", "--graph", str(picture), str(path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
+    assert "which was run for a reveal" in said
+    assert said.endswith(f"the graph is in {picture}\n")
+    assert picture.exists()
+    assert main(["estimate", "--rounds", str(tmp_path / "none.py")]) != 0
+    assert "found no program" in capsys.readouterr().err
+
+
+def test_of_a_job_few_epochs(tmp_path, capsys):
+    main(["init", str(tmp_path / "job")])
+    assert main(["estimate", "--rounds", "--job", str(tmp_path / "job" / "job.toml")]) == 0
+    said = capsys.readouterr().out
+    assert "optimizer" in said
+    assert "could be saved" in said
 
 
 def test_files(tmp_path):
