@@ -41,7 +41,11 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
     for operand in (x, y):  # what is there already is opened while the other is on its way
         if operand.ready and operand.clean is None and operand.form is None:
             p.ahead(p.masked(operand))
+    if not x.ready and not y.ready and y is not x:  # whichever comes first is opened before the other is there
+        p.ahead(p.any_form(y))
     yield from p.value(x)
+    if not y.ready and x.clean is None and x.form is None:
+        p.ahead(p.masked(x))
     yield from p.value(y)
     if y.clean is None and y.form is None and y is not x:
         p.ahead(p.masked(y))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from mpc.cli.ending import said
 from mpc.cli.options import Commands, add_job, examples
 from mpc.cli.program import add_program_itself
+from mpc.cli.rounds import add_rounds, show_rounds
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
     from mpc.estimating.estimate import Estimate
-    from mpc.estimating.running import Ranks
+    from mpc.estimating.running import Program, Ranks
     from mpc.estimating.survey import Survey
     from mpc.estimating.transport import MessageCost
 
@@ -33,6 +34,7 @@ A step is one step of an optimiser on shared parameters. Seconds leave out conne
         ("jointfit estimate --network 30ms,50mbit --parties 2,3 train.py", ""),
         ("jointfit estimate --steps 20 --of 5000 train.py", "count 20 of its 5,000 steps"),
         ("jointfit estimate --sweep batch=32,64,128 --plot sweep.png train.py", "runs train.py --batch 32, …"),
+        ("jointfit estimate --rounds --steps 2 train.py", "which steps make the rounds; could any be merged?"),
         ("jointfit estimate --job job.toml --rows hospital_a=300 --rows hospital_b=269", ""),
         ("jointfit estimate --job job.toml --sweep batch=32,64,128", "tables are in data/ beside it"),
     )
@@ -59,6 +61,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--sweep", metavar="NAME=A,B,…", help=sweep)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw seconds and bytes to a .png, .svg or .pdf file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    add_rounds(parser)
     job = parser.add_argument_group("a job")
     add_job(job, required=False)
     rows = "rows of an owner (default: those of its table in data/ beside the job)"
@@ -82,6 +85,8 @@ def act(options: argparse.Namespace) -> int:
     name, values = setting(options.sweep) if options.sweep else ("", [""])
     subject: _Job | _Program = _Program(options) if options.job is None else _Job(options)
     parties = whole_numbers(options.parties, "--parties") if options.parties else [subject.parties]
+    if options.rounds or options.graph is not None:
+        return show_rounds(subject.program(), subject.ranks(parties[0]), options.steps, options.graph)
     cost = measured()
     points = []
     for value in values:
@@ -125,13 +130,18 @@ class _Program:
 
         return Ranks(parties, self._options.clients)
 
+    def program(self, *more: str) -> Program:
+        """What runs it, with more options."""
+        from mpc.estimating.scripts import script
+
+        return script([*self._options.program, *more], module=self._options.module)
+
     def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
         """Count and measure it, with an option if it has a name."""
         from mpc.estimating.estimate import take
-        from mpc.estimating.scripts import script
 
         given = self._options
-        program = script([*given.program, *([f"--{name}", value] if name else [])], module=given.module)
+        program = self.program(*([f"--{name}", value] if name else []))
         return take(program, ranks, cost, seconds=given.measure, steps=given.steps, of=given.of, epoch=given.epoch)
 
 
@@ -157,6 +167,17 @@ class _Job:
         if parties != self.parties:
             raise ConfigurationError(f"--parties {parties}; the job has {self.parties}, and says so itself")
         return Ranks(self.job.computing, len(self.job.clients))
+
+    def program(self) -> Program:
+        """What runs it, with few epochs of each kind."""
+        from mpc.estimating.jobs import FEW, Epochs, epochs_of, program
+
+        if self.job.model.estimator is None:
+            raise ConfigurationError(f"the job runs {self.job.model.program}; want that: jointfit estimate PROGRAM")
+        parameters = dict(self.job.model.parameters)
+        wanted = epochs_of(self.job, parameters)
+        few = Epochs(min(wanted.silent, FEW), min(wanted.opened, FEW))
+        return program(self.job, parameters, self._rows, few)
 
     def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
         """Count and measure it, with a parameter if it has a name."""

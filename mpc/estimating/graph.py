@@ -16,14 +16,41 @@ from typing import TYPE_CHECKING, Any
 import networkx as nx
 
 from mpc.plan import plan
-from mpc.profiling.profile import profile
+from mpc.profiling.profile import Profile
 from parties import ConfigurationError
 from protocols.dependencies import Dependencies, Node
 
 if TYPE_CHECKING:
+    from mpc.profiling.profiler import Profiler
     from mpc.session import Session
 
 FIELDS = ("part", "module", "op", "step")
+
+
+class Following(Profile):
+    """A profile that also follows what every opening depends on: around `mpc.plan`, or around real sessions.
+
+    ``graphs``: of each session that is over, by rank; see `steps_graph`. Cost: some 200 bytes for each opening.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graphs: dict[int, nx.DiGraph[int]] = {}
+        self._followed: dict[int, Dependencies] = {}
+
+    def begins(self, session: Session, *, whole: bool) -> None:
+        """A session takes part from now on. Raises ConfigurationError if it has been followed before."""
+        dependencies = Dependencies()
+        session.protocol.follow(dependencies)
+        self._followed[id(session)] = dependencies
+        super().begins(session, whole=whole)
+
+    def ends(self, session: Session) -> None:
+        """Not any more."""
+        dependencies, profiler = self._followed.pop(id(session), None), session.profiler
+        if dependencies is not None and profiler is not None:
+            self.graphs[session.rank] = _graph(dependencies, profiler)
+        super().ends(session)
 
 
 def steps_graph(program: Callable[[Session], Any], ranks: int = 3, **options: Any) -> nx.DiGraph[int]:
@@ -35,35 +62,14 @@ def steps_graph(program: Callable[[Session], Any], ranks: int = 3, **options: An
     as data go; ``slack``, the difference. What stays queued at the end is left out. Attributes of the graph:
     ``rounds``, and ``longest``, the length of its longest path.
 
-    A real run is the same (`follow` in it, then `graph_of`): the graph depends on shapes and on the program alone.
+    A real run (in `Following`) gives the same graph: it depends on the program and on shapes alone.
     """
-    found: list[nx.DiGraph[int]] = []
-
-    def followed(session: Session) -> None:
-        dependencies = follow(session)
-        program(session)
-        found.append(graph_of(session, dependencies))
-
-    with profile():
-        plan(followed, ranks, **options)
-    return found[0]
+    with Following() as found:
+        plan(program, ranks, **options)
+    return found.graphs[0]
 
 
-def follow(session: Session) -> Dependencies:
-    """Account from now on for what every opening of this session depends on; for use in a profile."""
-    if session.profiler is None:
-        raise ConfigurationError("a session without profile; want `with mpc.profile():` around it")
-    dependencies = Dependencies()
-    session.protocol.follow(dependencies)
-    return dependencies
-
-
-def graph_of(session: Session, dependencies: Dependencies) -> nx.DiGraph[int]:
-    """The graph of what a session opened since `follow`; see `steps_graph`."""
-    profiler = session.profiler
-    if profiler is None:
-        raise ConfigurationError("the profile that the session was followed in is over")
-
+def _graph(dependencies: Dependencies, profiler: Profiler) -> nx.DiGraph[int]:
     def place(where: int) -> dict[str, str]:
         number, step = profiler.recorder.wheres[where]
         return {**profiler.places[number]._asdict(), "step": step}
@@ -217,15 +223,30 @@ def summary(graph: nx.DiGraph[int], limit: int = 10) -> str:
     lines += [f"{rest:6}  elsewhere"] * bool(rest)
     if merges:
         lines += ["", "Rounds that could travel with earlier ones:"]
-    lines += [_line(merge) for merge in merges[:limit]]
-    if len(merges) > limit:
-        lines.append(f"  and {len(merges) - limit} more")
+    runs = _runs(merges)
+    lines += [_line(run) for run in runs[:limit]]
+    if len(runs) > limit:
+        lines.append(f"  and {sum(map(len, runs[limit:]))} more")
     return "\n".join(lines)
 
 
-def _line(merge: Merge) -> str:
-    more = f" and {len(merge.why) - 1} more" if len(merge.why) > 1 else ""
-    why = merge.why[0] if merge.why else "nothing was in it"
-    return f"  round {merge.round} ({merge.bytes} bytes) with round {merge.into}: {why}{more}"
+def _runs(merges: Sequence[Merge]) -> list[list[Merge]]:
+    """Rounds that follow each other and could travel with rounds that do."""
+    runs: list[list[Merge]] = []
+    for merge in merges:
+        last = runs[-1][-1] if runs else None
+        if last is not None and (merge.round, merge.into) == (last.round + 1, last.into + 1):
+            runs[-1].append(merge)
+        else:
+            runs.append([merge])
+    return runs
 
 
+def _line(run: Sequence[Merge]) -> str:
+    first, last = run[0], run[-1]
+    why = list(dict.fromkeys(reason for merge in run for reason in merge.why)) or ["nothing was in it"]
+    one = len(run) == 1
+    rounds = f"round {first.round}" if one else f"rounds {first.round} to {last.round}"
+    into = f"round {first.into}" if one else f"rounds {first.into} to {last.into}"
+    more = f" ({len(why) - 1} other reasons)" if len(why) > 1 else ""
+    return f"  {rounds} ({sum(merge.bytes for merge in run)} bytes) with {into}: {why[0]}{more}"

@@ -24,18 +24,18 @@ FIGURES = {
     "exp": (Cost(24_750, 4, 225_750), 40 * N, 6),
     "sigmoid": (Cost(22_750, 4, 425_750), 24 * N, 5),
     "reciprocal": (Cost(89_875, 11, 729_125), None, 12),  # not reached: 120 bytes an element
-    "softmax": (Cost(649_250, 15, 4_404_125), 150 * 10_000, 30),
+    "softmax": (Cost(649_250, 14, 4_404_125), 150 * 10_000, 30),
     "matmul": (Cost(933_888, 2, 327_680), 940_000, 2),
     "matmul-open": (Cost(131_072, 1, 327_680), 132_000, 1),
     "maxpool": (Cost(1_026_432, 8, 5_049_216), None, None),
     "batch-norm": (Cost(627_913, 14, 1_613_802), None, None),
-    "cross-entropy": (Cost(116_136, 16, 684_060), None, None),
+    "cross-entropy": (Cost(116_136, 15, 684_060), None, None),
     "adam": (Cost(111_125, 9, 813_250), None, None),
     "logistic": (Cost(36_160, 8, 57_788), None, 12),  # not reached: 8 KB
     "logistic-again": (Cost(5_440, 8, 57_788), 8_000, 12),
-    "mlp": (Cost(4_008_096, 34, 7_312_560), None, 50),  # not reached: 3.5 MB
-    "mlp-again": (Cost(3_205_280, 34, 7_312_560), 3_500_000, 50),
-    "lenet": (Cost(6_053_528, 63, 18_448_476), 12_000_000, 120),
+    "mlp": (Cost(4_008_096, 33, 7_312_560), None, 50),  # not reached: 3.5 MB
+    "mlp-again": (Cost(3_205_280, 33, 7_312_560), 3_500_000, 50),
+    "lenet": (Cost(6_053_528, 62, 18_448_476), 12_000_000, 120),
 }
 """Each row for two parties and a dealer, exactly; the most bytes and rounds that it may take (None: no such target)."""
 

@@ -123,7 +123,7 @@ def check(taint, *, exact=True):
     for k, (data, named) in enumerate(zip(want, got, strict=True)):
         assert data <= named, f"opening {k} depends on {sorted(data - named)}, which the graph does not name"
     for k, (data, named) in enumerate(zip(want, got, strict=True)):
-        assert not exact or data == named, f"opening {k} does not depend on {sorted(named - data)}, which the graph names"
+        assert not exact or data == named, f"opening {k} does not depend on {sorted(named - data)}, as the graph says"
     return len(want)
 
 
