@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
+from itertools import product
 
 from mpc.profiling.account import Account, event
 
@@ -31,30 +31,28 @@ def offsets(accounts: list[Account]) -> list[float]:
     """Seconds to add to each account's, so that all are of the first one's clock as well as can be told.
 
     Between two ranks the least delay in one direction is latency plus the difference of their clocks, in the other
-    latency less it; half the difference of both is what the clocks differ by, if the latencies are equal (RFC 5905). Of
-    ranks that never sent each other anything in both directions, the way over others is taken; without one, 0.
+    latency less it; half the difference of both is what the clocks differ by, if the latencies are equal (RFC 5905).
+    Over other ranks where two never sent each other anything in both directions, or where it takes less time; 0 where
+    there is no way.
     """
     delays: Delays = {}
     for source, to, begin, end in messages(accounts):
         delays[source, to] = min(end - begin, delays.get((source, to), float("inf")))
+    pairs: dict[tuple[int, int], tuple[float, float]] = {}  # seconds there and back, and what the clocks differ by
+    for one, other in product(range(len(accounts)), repeat=2):
+        if accounts[one].clock == accounts[other].clock:
+            pairs[one, other] = 0.0, 0.0
+        elif (one, other) in delays and (other, one) in delays:
+            there, back = delays[one, other], delays[other, one]
+            pairs[one, other] = there + back, (there - back) / 2
     found: dict[int, float] = {}
-    for start in range(len(accounts)):
-        if start in found:
-            continue
-        found[start] = 0.0
-        queue = deque([start])
-        while queue:
-            one = queue.popleft()
-            for other in range(len(accounts)):
-                if other in found:
-                    continue
-                if accounts[one].clock == accounts[other].clock:
-                    found[other] = found[one]
-                elif (one, other) in delays and (other, one) in delays:
-                    found[other] = found[one] - (delays[one, other] - delays[other, one]) / 2
-                else:
-                    continue
-                queue.append(other)
+    while len(found) < len(accounts):
+        ways = [(pairs[one, other], one, other) for one, other in pairs if one in found and other not in found]
+        if ways:
+            (_, differ), one, other = min(ways)
+            found[other] = found[one] - differ
+        else:
+            found[min(set(range(len(accounts))) - found.keys())] = 0.0
     return [found[place] for place in range(len(accounts))]
 
 

@@ -72,9 +72,8 @@ class Tape:
     def __init__(self) -> None:
         self._starts = [0]
         self._paths = [""]
-        self._seen = torch.autograd._get_sequence_nr()  # type: ignore[attr-defined]
-        self._starts.append(self._seen)
-        self._paths.append("")
+        self._seen = 0
+        self.mark("")
 
     def mark(self, path: str) -> bool:
         """The nodes since the last call belong to this module; returns whether there are any."""

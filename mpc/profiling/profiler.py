@@ -37,6 +37,7 @@ class Profiler:
         self._numbers = {Place(): 0}
         self._wheres: dict[tuple[str, str], dict[Any, int]] = {}
         self.users = 0
+        self._paths, self._tape = Paths(), Tape()
         self.recorder.earlier(counts, self.number(Place("setup")))
         self.resume()
 
@@ -45,8 +46,7 @@ class Profiler:
         self.recorder.resume()
         self._inside = False
         self._backward = False
-        self._paths = Paths()
-        self._tape = Tape()
+        self._tape.mark("")
         self._modules: list[tuple[str, int, str]] = []
         self._optimizers: list[tuple[int, int, str]] = []
         self._part, self._module = "other", ""
