@@ -99,7 +99,7 @@ def session(
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
 
-        return open_session(device, protocol=protocol, bits=bits, rounding=rounding)
+        return open_session(device, report, protocol=protocol, bits=bits, rounding=rounding)
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
     if party is None:
         party, place = start(protocol, place)

@@ -27,11 +27,11 @@ log = logging.getLogger(__name__)
 _JOINED = "JOINTFIT_JOINED"
 
 
-def open_session(device: Any, *, protocol: str, bits: int, rounding: str) -> Session:
+def open_session(device: Any, report: Any, *, protocol: str, bits: int, rounding: str) -> Session:
     """The session of the job that this process runs, connected with all its members.
 
     Arguments:
-        device: where this member's shares live.
+        device, report: where this member's shares live, and where its report goes.
         protocol, bits, rounding: what the program asked for; what `mpc.session` has by default means the job's.
 
     Raises:
@@ -65,6 +65,7 @@ def open_session(device: Any, *, protocol: str, bits: int, rounding: str) -> Ses
         program=program_name(member.job),
         agreed=agreed(member),
         checkpoints=kept,
+        report=report,
     )
     log.info("all members agree on job, versions and program", extra={"event": "agreed"})
     return opened

@@ -109,11 +109,11 @@ def _column(one: Column, *, label: bool) -> record.Column:
         text = "one of " + ", ".join(one.categories)
         return record.Column(name=one.name[:_LONGEST], said=text[:4000], largest=1.0, label=label)
     ends = one.lowest, one.highest
-    said = f"{one.lowest:g} … {one.highest:g}" + (f", unit {one.unit:g}" if one.unit != 1 else "")
+    said = f"{one.lowest:g} … {one.highest:g}" + (", log(1 + x)" if one.log else "")
+    said += (f", less {one.origin:g}" if one.origin else "") + (f", unit {one.unit:g}" if one.unit != 1 else "")
     if one.log:
-        said += ", log(1 + x)"
         ends = math.log1p(one.lowest) if one.lowest > -1 else -math.inf, math.log1p(one.highest)
-    largest = max(abs(end) for end in ends) / one.unit
+    largest = max(abs(end - one.origin) for end in ends) / one.unit
     known = largest if math.isfinite(largest) else None
     return record.Column(name=one.name[:_LONGEST], said=said, largest=known, label=label)
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 import mpc.estimators
 from mpc.cli import main
 from mpc.journal import verify_log
+from mpc.report.record import read_record
 from tests.mpc.cli.members import NAMES, Place, free_port, rows_of, values_in
 from tests.mpc.terminals import Terminal
 
@@ -84,7 +85,8 @@ def test_init_then_run(tmp_path, monkeypatch):
     assert main(["init"]) == 0
     job = tmp_path / "job.toml"
     job.write_text(job.read_text().replace("epochs = 10, batch = 64", "epochs = 4, batch = 285"))
-    terminal = Terminal([sys.executable, "-m", "mpc.cli", "run", "--job", "job.toml", "--progress"], tmp_path)
+    command = [sys.executable, "-m", "mpc.cli", "run", "--job", "job.toml", "--progress", "--report", "pages"]
+    terminal = Terminal(command, tmp_path)
     assert terminal.wait() == 0, terminal.seen[-1]
     table = [table for table in shown(terminal, "MB/s ") if len(table) == 4][-1]
     peers = ["to hospital_a", "to hospital_b", "to dealer"]
@@ -95,6 +97,12 @@ def test_init_then_run(tmp_path, monkeypatch):
     assert "INFO hospital_a: ended well" in terminal.seen[-1]
     assert re.search(r"^step 8 of 8, \d+ rounds; sent: hospital_a \d\.\d MB", terminal.seen[-1], re.MULTILINE)
     assert "MB/s" not in terminal.seen[-1], "the table is gone"
+    records = [read_record(tmp_path / "pages" / f"{name}.json") for name in ("hospital_a", "hospital_b", "dealer")]
+    for each in records:
+        assert (each.transport, each.encrypted, each.trust.protects, each.ended.well) == ("tls", True, True, True)
+        assert any("on one machine" in line for line in each.trust.links)
+        assert each.name in (tmp_path / "pages" / f"{each.name}.html").read_text("utf-8")
+    assert [len(each.quality) for each in records] == [1, 1, 0], "the hospitals judge the model by their own rows"
     folders = {path.parent.name: path.parent for path in tmp_path.rglob("reveals.jsonl")}
     assert set(folders) == {"hospital_a", "hospital_b", "dealer"}
     results = [json.loads((folders[name] / "results.json").read_text()) for name in ("hospital_a", "hospital_b")]
@@ -113,7 +121,7 @@ def test_three_institutions_one_behind_a_relay(place):
     job = place.job(relay=f'[relay]\naddress = "127.0.0.1:{relay}"', hidden=("north", "south"))
     others = {"south": ["--log-json", "--progress"], "dealer": []}
     started = {name: place.start(*place.arguments(name, job), *more) for name, more in others.items()}
-    arguments = [*place.arguments("north", job), "--progress"]
+    arguments = [*place.arguments("north", job), "--progress", "--report", str(place.folder / "north.html")]
     north = Terminal([sys.executable, "-m", "mpc.cli", *arguments], place.folder, columns=200)
     assert north.wait() == 0, north.seen[-1]
     ended = {name: process.wait() for name, process in started.items()}
@@ -134,6 +142,12 @@ def test_three_institutions_one_behind_a_relay(place):
     events = [json.loads(line) for line in ended["south"].err.splitlines()]
     assert {"start", "pinned", "input", "reveal done", "closed", "end"} <= {each["event"] for each in events}
     assert {each["party"] for each in events} == {"south"}
+
+    record = read_record(place.folder / "north.json")
+    assert not any("on one machine" in line for line in record.trust.links)
+    assert record.quality[0].rows == len(rows_of("north"))
+    for page in ("north.html", "north.json"):
+        assert values_in((place.folder / page).read_text("utf-8")) == []
 
     state = place.folder / "state"
     plain, x, y = plain_model()

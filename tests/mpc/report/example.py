@@ -73,7 +73,7 @@ def example(rank: int = 0, **changes) -> Record:
             described=f"Job heart\n  {SCRIPT}\n",
             columns=(
                 Column(name=SCRIPT, said="0 … 60, unit 10", largest=6.0),
-                Column(name="mean area of $all$ cells in mm", said="0 … 6000", largest=6000.0),
+                Column(name=r"mean $\foo$ area of cells", said="0 … 6000", largest=6000.0),
                 Column(name="free", said="any"),
                 Column(name="ill", said="0 … 1", largest=1.0, label=True),
             ),

@@ -203,7 +203,7 @@ split = "{split}"
 label = "ill"
 columns = [
   {{ name = "age", unit = 50, lowest = 0, highest = 120{north} }},
-  {{ name = "dose", lowest = 0, highest = 9{south} }},
+  {{ name = "dose", origin = 5, unit = 2, lowest = 0, highest = 9{south} }},
   {{ name = "ill", categories = ["well", "ill"]{south} }},
 ]
 [model]
@@ -271,7 +271,7 @@ def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, mo
     north, south, dealer = (read_record(tmp_path / "pages" / f"rank-{rank}.json") for rank in range(3))
     assert north.job.name == "small"
     assert [each.name for each in north.job.columns] == ["age", "dose", "ill"]
-    assert north.job.columns[0].largest == pytest.approx(2.4)
+    assert [each.largest for each in north.job.columns] == [pytest.approx(2.4), pytest.approx(2.5), 1.0]
     (loss,) = north.curves
     assert (loss.name, loss.unit, [at for at, _ in loss.points]) == ("loss", "epoch", [2, 3])
     assert list(south.scores) == ["accuracy, all rows"]
@@ -288,7 +288,7 @@ def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, mo
         positives = int(want[name].sum())
         assert sum(one.confusion[1]) == positives
         assert len(one.rocs) == (0 if what == "predictions" else 1)
-        assert one.numbers["accuracy"] > 0.7
+        assert one.numbers["accuracy"] > 0.6
         if split == "columns" and what != "model":
             assert one.numbers["accuracy"] == pytest.approx(south.scores["accuracy, all rows"], abs=1e-6)
 
