@@ -6,6 +6,7 @@ import contextlib
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Self
 
 from experiments.scaling import proxy
@@ -35,6 +36,11 @@ class Network:
         self._stack.close()
         if dead:
             raise RuntimeError(f"proxies ended early with exit codes {dead}; want them to last")
+
+    def processor_seconds(self) -> float:
+        """Of all proxies so far."""
+        lines = [Path(f"/proc/{one.pid}/schedstat").read_text() for one in self._proxies]
+        return sum(int(line.split()[0]) for line in lines) / 1e9
 
     def route(self, rank: int, peer: int, address: Address) -> Address:
         """Start a proxy to where ``peer`` listens; where ``rank`` reaches it."""

@@ -13,10 +13,15 @@ from experiments.scaling.network import Network
 
 @dataclass(frozen=True)
 class Probe:
-    """Seconds of one byte there and back (median), and bytes a second of a bulk transfer."""
+    """Seconds of one byte there and back (median), and bytes a second of a bulk transfer.
+
+    ``message`` and ``byte``: processor seconds of the proxy for a small message, and for a byte of the bulk.
+    """
 
     round_trip: float
     speed: float
+    message: float
+    byte: float
 
 
 def linked(network: Network) -> tuple[socket.socket, socket.socket]:
@@ -34,7 +39,11 @@ def probe(round_trip: float, speed: float, pings: int = 25) -> Probe:
     with Network(round_trip, speed) as network:
         near, far = linked(network)
         with near, far:
-            return Probe(_ping(near, far, pings), _bulk(near, far, int(speed / 4)))
+            begun = network.processor_seconds()
+            trip, pinged = _ping(near, far, pings), network.processor_seconds()
+            size = int(speed / 4)
+            bulk, done = _bulk(near, far, size), network.processor_seconds()
+            return Probe(trip, bulk, (pinged - begun) / (2 * pings), (done - pinged) / size)
 
 
 def _ping(near: socket.socket, far: socket.socket, times: int) -> float:

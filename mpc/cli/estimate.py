@@ -122,6 +122,7 @@ class _Program:
         if not options.module and not Path(options.program[0]).is_file():
             raise ConfigurationError(f"found no program {options.program[0]}; want a Python file")
         self._options = options
+        self._said = {name: getattr(options, name) for name in ("steps", "of", "epoch", "cores")}
         self.name = str(options.program[0])
 
     def ranks(self, parties: int) -> Ranks:
@@ -142,7 +143,7 @@ class _Program:
 
         given = self._options
         program = self.program(*([f"--{name}", value] if name else []))
-        return take(program, ranks, cost, seconds=given.measure, steps=given.steps, of=given.of, epoch=given.epoch)
+        return take(program, ranks, cost, seconds=given.measure, **self._said)
 
 
 class _Job:
@@ -158,7 +159,7 @@ class _Job:
         self.job = read_job(options.job)
         self.name, self.parties = self.job.name, self.job.computing
         self._rows = rows_of(self.job, dict(map(_row, options.rows)), tables_beside(self.job, options.job.parent))
-        self._seconds = options.measure
+        self._seconds, self._cores = options.measure, options.cores
 
     def ranks(self, parties: int) -> Ranks:
         """The job's. Raises ConfigurationError for another number of parties."""
@@ -186,7 +187,7 @@ class _Job:
         parameters = dict(self.job.model.parameters)
         if name:
             parameters[name] = _value(value)
-        return survey_job(self.job, self._rows, cost, parameters=parameters, seconds=self._seconds)
+        return survey_job(self.job, self._rows, cost, parameters=parameters, seconds=self._seconds, cores=self._cores)
 
 
 def _row(text: str) -> tuple[str, int]:

@@ -117,7 +117,7 @@ def estimate(
             program(one)
 
     found = chosen_networks(network)
-    known = take(run, Ranks(parties, clients), None, seconds=seconds, steps=steps, of=of, epoch=epoch)
+    known = take(run, Ranks(parties, clients), None, seconds=seconds, steps=steps, of=of, epoch=epoch, cores=cores)
     return made(getattr(program, "__name__", "program"), known, way(protocol), found, cores)
 
 

@@ -113,6 +113,7 @@ def survey_job(
     *,
     parameters: Mapping[str, Any] | None = None,
     seconds: float = 5.0,
+    cores: int | None = None,
 ) -> Survey:
     """A survey of a job that trains an estimator; ``parameters`` instead of the job's. Raises ConfigurationError."""
     if job.model.estimator is None:
@@ -124,7 +125,7 @@ def survey_job(
     few = Epochs(min(wanted.silent, FEW), min(wanted.opened, FEW))
     ranks = Ranks(job.computing, len(job.clients))
     run = program(job, settings, rows, few)
-    found = survey(run, ranks, cost, seconds=seconds)
+    found = survey(run, ranks, cost, seconds=seconds, cores=cores)
     total, each = scaled(found.counted, few, wanted)
     whole = found.whole and few == wanted
     return replace(found, total=total, steps=each * wanted.all, epoch=each, whole=whole)

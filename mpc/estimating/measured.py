@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
+import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from mpc.estimating.running import Counted, Program, Ranks, alone, split
 from mpc.memory import keep_freed_memory
@@ -58,6 +63,55 @@ def measured(program: Program, ranks: Ranks, counted: Counted, seconds: float = 
     for rank in range(1, dealer):
         parties[rank] = again(rank, parties[dealer].given if rank == last else None)
     return {rank: typical(party.acts) for rank, party in parties.items()}
+
+
+def slowdown(
+    program: Program, ranks: Ranks, counted: Counted, scripts: Scripts, others: int, seconds: float
+) -> float:
+    """How many times longer rank 0 works in a step while so many other processes do the same; at least 1."""
+    *steps, rest = split(list(scripts[0]))
+    if not steps:
+        steps = [rest]
+    begun = time.perf_counter()
+
+    def enough(done: int) -> bool:
+        return done >= len(steps) or (done >= FEWEST and time.perf_counter() - begun > seconds / 2)
+
+    with _company(program, ranks, counted, others):
+        party = alone(program, ranks, 0, counted.inputs, enough, seconds=_BEYOND * seconds).party
+    found = typical(party.acts)
+    alone_for = sum(act.seconds for act in scripts[0][: len(found)])
+    return max(1.0, sum(act.seconds for act in found) / alone_for) if alone_for else 1.0
+
+
+@contextmanager
+def _company(program: Program, ranks: Ranks, counted: Counted, others: int) -> Iterator[None]:
+    """Copies of this process that run the program as rank 0, again and again, and are killed in the end."""
+    children = []
+    try:
+        for _ in range(others):
+            child = os.fork()
+            if child == 0:
+                _keep_company(program, ranks, counted)
+            children.append(child)
+        yield
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _keep_company(program: Program, ranks: Ranks, counted: Counted) -> NoReturn:
+    """What such a copy does; it says nothing, and ends with its parent."""
+    parent = os.getppid()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    try:
+        while os.getppid() == parent:
+            alone(program, ranks, 0, counted.inputs, lambda _: os.getppid() != parent, seconds=math.inf)
+    finally:
+        os._exit(1)
 
 
 def typical(acts: Sequence[Act]) -> list[Act]:

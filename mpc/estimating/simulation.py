@@ -23,6 +23,9 @@ AHEAD_MESSAGES = 1024
 
 _LITTLE = 1e-12
 
+_LEFT_OVER = 0.05
+"""Of a core, for ranks, if relays take all; relays go first, as they do in emulations."""
+
 
 @dataclass(slots=True)
 class Message:
@@ -64,6 +67,21 @@ class Rank:
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What ranks compute on. By default each has a machine for itself.
+
+    Attributes:
+        cores: of one machine that all share.
+        slowdown: how many times longer a rank works there while another one works.
+        relay: what passing a message on costs this machine, where it emulates a network.
+    """
+
+    cores: int | None = None
+    slowdown: float = 1.0
+    relay: MessageCost | None = None
+
+
+@dataclass(frozen=True)
 class Times:
     """What a simulation gave: the history of every rank, and when all was over."""
 
@@ -79,10 +97,9 @@ class Simulation:
         scripts: Mapping[int, Sequence[Act]],
         network: Network,
         cost: MessageCost,
-        cores: int | None = None,
-        relay: MessageCost | None = None,
+        machine: Machine = Machine(),
     ) -> None:
-        self._network, self._cost, self._cores, self._relay = network, cost, cores, relay
+        self._network, self._cost, self._machine = network, cost, machine
         self._ranks = {number: Rank(number, acts) for number, acts in scripts.items()}
         self._now = 0.0
         self._working: list[Rank] = []
@@ -172,10 +189,10 @@ class Simulation:
         message = Message(rank.number, act.peer, act.size, act.kind == "stream", on_the_wire(act.size), self._now)
         if message.streams:
             self._ahead = [self._ahead[0] + act.size, self._ahead[1] + 1]
-        if self._relay is None:
+        if self._machine.relay is None:
             self._enter(message)
         else:
-            self._relayed.append((message, [self._relay.seconds(act.size)]))
+            self._relayed.append((message, [self._machine.relay.seconds(act.size)]))
 
     def _enter(self, message: Message) -> None:
         self._lines.setdefault((message.sender, message.receiver), deque()).append(message)
@@ -184,12 +201,12 @@ class Simulation:
 
     def _rates(self) -> tuple[float, float]:
         """Cores for each relay at work, and for each rank at work."""
-        if self._cores is None:
+        cores, relays, ranks = self._machine.cores, len(self._relayed), len(self._working)
+        if cores is None or relays + ranks < 2:
             return 1.0, 1.0
-        relays, ranks = len(self._relayed), len(self._working)
-        mine = min(1.0, self._cores / relays) if relays else 1.0
-        rest = max(self._cores - relays * mine, 0.05)
-        return mine, min(1.0, rest / ranks) if ranks else 1.0
+        mine = min(1.0, cores / relays) if relays else 1.0
+        rest = max(cores - relays * mine, _LEFT_OVER)
+        return mine, min(1.0, rest / max(1, ranks)) / self._machine.slowdown
 
     def _speeds(self) -> dict[tuple[int, int], float]:
         """Bytes a second of each message that is on a line: what its ends have, shared by their messages."""

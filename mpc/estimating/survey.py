@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mpc.estimating.bounds import Shares, shares
-from mpc.estimating.measured import WARM, Scripts, extended, measured, ordinary
+from mpc.estimating.measured import WARM, Scripts, extended, measured, ordinary, slowdown
 from mpc.estimating.networks import Network
 from mpc.estimating.running import Counted, Program, Ranks, TooDear, Totals, count, split
-from mpc.estimating.simulation import Simulation
+from mpc.estimating.simulation import Machine, Simulation
 from mpc.estimating.transport import MessageCost
 from parties import ConfigurationError
 
@@ -56,6 +56,7 @@ class Survey:
         whole: whether the scripts have all steps, and what comes after.
         counted: what the planner counted, perhaps of fewer steps.
         cost: of messages.
+        slowdown: how many times longer a rank works while others work on other cores of the same machine.
     """
 
     ranks: Ranks
@@ -68,6 +69,7 @@ class Survey:
     whole: bool
     counted: Counted
     cost: MessageCost
+    slowdown: float = 1.0
 
     def on(
         self, network: Network, cores: int | None = None, *, dealt: bool = False, relay: MessageCost | None = None
@@ -86,7 +88,7 @@ class Survey:
             scripts = {
                 rank: extended(acts, here + more.get(rank, 0), again, tail=not cut) for rank, acts in scripts.items()
             }
-        times = Simulation(scripts, network, self.cost, cores, relay).run(self.ranks.dealer)
+        times = Simulation(scripts, network, self.cost, Machine(cores, self.slowdown, relay)).run(self.ranks.dealer)
         computing = range(self.ranks.computing)
         slowest = max(computing, key=lambda rank: (times.ranks[rank].marks or [times.seconds])[-1])
         marks, dealer = times.ranks[slowest].marks, self.ranks.dealer
@@ -118,6 +120,7 @@ def survey(
     steps: int | None = None,
     of: int | None = None,
     epoch: int | None = None,
+    cores: int | None = None,
 ) -> Survey:
     """Count and measure a program.
 
@@ -129,10 +132,13 @@ def survey(
         steps: how many steps of an optimiser are counted; None: all.
         of: how many steps the program has, if not all are counted.
         epoch: how many steps an epoch has.
+        cores: if all ranks are to share a machine with so many: then it is measured how much they slow each other down.
     """
     counted = count(program, ranks, steps)
     try:
         scripts = measured(program, ranks, counted, seconds)
+        others = min(cores or 1, ranks.dealer + 1) - 1
+        slower = slowdown(program, ranks, counted, scripts, others, seconds) if others else 1.0
     except TooDear:
         raise ConfigurationError(f"the program works too long to be measured in {seconds:g} s; want more") from None
     done = len(counted.steps)
@@ -144,7 +150,7 @@ def survey(
     total = counted.total if one is None else counted.total.plus(one, more)
     have = sum(act.kind == "mark" for act in scripts[0])
     whole = counted.complete and have == done
-    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost)
+    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost, slower)
 
 
 def usual(counted: Counted) -> Totals | None:

@@ -68,7 +68,7 @@ def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
 def test_tables_json_and_pictures(monkeypatch, capsys, tmp_path):
     seconds = {"": 0.2, "lan": 0.25, "metro": 0.4, "wan": 1.5}
     monkeypatch.setattr(program, "measured", lambda case, repeats: replace(FIGURES, seconds=seconds[case.network]))
-    monkeypatch.setattr(program, "probe", lambda round_trip, speed: Probe(round_trip + 1e-4, speed / 2))
+    monkeypatch.setattr(program, "probe", lambda round_trip, speed: Probe(round_trip + 1e-4, speed / 2, 0.0, 0.0))
     assert program.main(["--only", "parties", "network", "--out", str(tmp_path)]) == 0
     tables = capsys.readouterr().out.split("\n\n")
     assert tables[0].splitlines()[2] == "| 2 | 4.00 | 50 | 10.00 | 0.200 | 0.100 | 0.300 | 1.5 |"

@@ -4,7 +4,7 @@ import pytest
 
 from mpc.estimating.bounds import shares
 from mpc.estimating.networks import Network
-from mpc.estimating.simulation import AHEAD_MESSAGES, Simulation
+from mpc.estimating.simulation import AHEAD_MESSAGES, Machine, Simulation
 from mpc.estimating.transport import MessageCost, on_the_wire
 from parties import Act
 
@@ -16,8 +16,8 @@ def rounds(peer, times, work=0.0, size=0):
     return [act for _ in range(times) for act in (Act(work, "send", peer, size), Act(0.0, "receive", peer, size))]
 
 
-def run(scripts, network, cost=FREE, cores=None):
-    return Simulation(scripts, network, cost, cores).run()
+def run(scripts, network, cost=FREE, **machine):
+    return Simulation(scripts, network, cost, Machine(**machine)).run()
 
 
 def test_a_frame_has_a_header_and_records():
@@ -66,6 +66,20 @@ def test_cores_are_shared():
     assert times.seconds == pytest.approx(1.5)
     found = shares(times, 0, 0.0, 1.5, None)
     assert (found.computing, found.cores) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+
+
+def test_ranks_slow_each_other_down():
+    """The second one ends after 0.5 s of work at half speed; the first then goes on alone."""
+    work = {0: [Act(1.0, "mark")], 1: [Act(0.5, "mark")]}
+    times = run(work, Network("test", 0.0, 1e6), cores=2, slowdown=2.0)
+    assert [times.ranks[rank].marks for rank in (0, 1)] == [[pytest.approx(1.5)], [pytest.approx(1.0)]]
+
+
+def test_an_emulated_network_takes_cores():
+    """One core: relays go first, and take a second for each of two messages, before they are on the line."""
+    work = {0: [Act(0.0, "send", 1, 0), Act(1.0, "mark")], 1: [Act(0.0, "send", 0, 0), Act(1.0, "mark")]}
+    times = run(work, Network("test", 0.0, 1e9), cores=1, relay=MessageCost(1.0, 0.0))
+    assert times.seconds == pytest.approx(4.0, rel=0.06)
 
 
 def test_a_slow_dealer_is_waited_for():
