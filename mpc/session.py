@@ -239,6 +239,11 @@ class Session(Seat):
         return isinstance(self.party, DryParty | SoloParty) and self.size > 1
 
     @counts_as("share")
+    @property
+    def on_shapes(self) -> bool:
+        """Whether this rank goes through the program on shapes alone, so that values do not matter."""
+        return (isinstance(self.party, DryParty) and self.size > 1) or self.device.type == "meta"
+
     def share(
         self, data: Any, owner: int, *, dtype: torch.dtype | None = None, shape: Sequence[int] | None = None
     ) -> SharedTensor:

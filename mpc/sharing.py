@@ -14,6 +14,7 @@ from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, SoloParty
+from protocols.ring import outline
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,9 @@ def _put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torc
 
 def constant(session: Session, tensor: Tensor) -> SharedTensor:
     """Make a shared tensor of real numbers that every rank knows, to be written to later. It hides nothing yet."""
-    share = session.protocol.constant(_encode(session, tensor, session.encoding.bits), session.encoding.bits)
+    bits = session.encoding.bits
+    value = outline(tensor.shape) if session.on_shapes else _encode(session, tensor, bits)
+    share = session.protocol.constant(value, bits)
     return SharedTensor.wrap(session, share, tensor.dtype)
 
 

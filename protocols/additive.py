@@ -165,13 +165,13 @@ class Additive(Steps, Protocol):
 
     def constant(self, value: Tensor, bits: int) -> Share:
         is_bit = value.dtype == torch.bool
-        value = value.to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
-        public = outline(value.shape, value.dtype) if self.virtual else value
-        out.data = public if self.first or self.virtual else torch.zeros_like(value)
+        public = outline(value.shape, out.dtype) if self.virtual else value.to(self.device, out.dtype, copy=True)
+        out.data = public if self.first or self.virtual else torch.zeros_like(public)
         out.ready = True
         if not is_bit:
-            secret = torch.zeros_like(value) if self.party.role is Role.DEALER else None
+            dealer = self.party.role is Role.DEALER
+            secret = torch.zeros(value.shape, dtype=torch.int64, device=self.device) if dealer else None
             out.form = Form(public, [])
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out
