@@ -89,12 +89,12 @@ def put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch
 
 def _put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
     if tensor is None and isinstance(session.party, SoloParty):
-        tensor = torch.zeros(shape, dtype=dtype)
+        tensor = outline(shape, dtype) if session.on_shapes else torch.zeros(shape, dtype=dtype)
     mine = tensor if session.rank == owner else None
     if dtype == torch.bool:
         return SharedTensor.wrap(session, session.protocol.share_bits(mine, shape, owner), dtype)
     bits = session.encoding.bits if dtype.is_floating_point else 0
-    value = None if mine is None else _encode(session, mine, bits)
+    value = None if mine is None else outline(shape) if session.on_shapes else _encode(session, mine, bits)
     return SharedTensor.wrap(session, session.protocol.share(value, shape, bits, owner), dtype)
 
 

@@ -51,7 +51,7 @@ class Additive(Steps, Protocol):
         bits: int = 20,
         *,
         rounding: str = "chance",
-        device: str | torch.device = "cpu",
+        device: str | torch.device | Memory = "cpu",
         planning: bool = False,
         source: Source | None = None,
         observe: Callable[[Tensor], None] | None = None,
@@ -59,7 +59,7 @@ class Additive(Steps, Protocol):
         """Set up the seeds with the other ranks.
 
         ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
-        ``device``: where this rank's parts, masks and openings lie; ranks may differ. ``planning``: count on meta
+        ``device``: where this rank's parts, masks and openings lie, or its memory; ranks may differ. ``planning``: count on meta
         tensors, with a `DryParty`, instead of computing. ``source``: of correlations that are dealt beforehand, on the
         dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets the bytes of every
         opened (masked) value, for tests of their distribution.
@@ -81,7 +81,7 @@ class Additive(Steps, Protocol):
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is not Role.COMPUTING
-        self.memory = Memory(device)
+        self.memory = device if isinstance(device, Memory) else Memory(device)
         self.device = self.memory.device
         self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
         if source is None and self._seeds is not None:
