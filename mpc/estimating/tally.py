@@ -31,7 +31,10 @@ class Kind(NamedTuple):
     scattered: bool = False
 
 
-MAP, MOVE, FILL, GATHER, SUM, PRODUCT, FREE = "map", "move", "fill", "gather", "sum", "product", "free"
+MAP, MOVE, FILL, GATHER, SUM, FREE = "map", "move", "fill", "gather", "sum", "free"
+
+PRODUCT, OPERANDS = "product", "operands"
+"""Multiplications of matrix products; the bytes of their operands and results, which take time too."""
 
 NAMES = {
     MOVE: {"clone", "copy_", "_to_copy", "cat", "stack", "constant_pad_nd", "contiguous", "repeat", "flip", "roll"},
@@ -52,9 +55,9 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Arguments:
         price: seconds of an operation, from its kind, bytes (or multiplications) and the number of bytes it works on.
-        overhead: seconds of every call of an operation on shares.
 
     Attributes:
+        on_shapes: whether the rank does its work on shapes, so that values do not matter.
         seconds: so far.
         calls, shared: operations on plain tensors, and on shares.
         sizes: bytes (of products: multiplications) by kind.
@@ -63,9 +66,10 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     throughout = True
 
-    def __init__(self, price: Callable[[Kind, int], float] | None = None, overhead: float = 0.0) -> None:
+    def __init__(self, price: Callable[[Kind, int], float] | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._price, self._overhead = price, overhead
+        self._price = price
+        self.on_shapes = False
         self.seconds = 0.0
         self.calls = self.shared = 0
         self.sizes: dict[Kind, int] = {}
@@ -78,13 +82,20 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Run an operation and take it down."""
         if any(issubclass(kind, SharedTensor) for kind in types):
             self.shared += 1
-            self.seconds += self._overhead
             return NotImplemented
-        out = _known(func, args)
+        out = _known(func, args) if self.on_shapes else None
+        self.before()
         if out is None:
             out = func(*args, **(kwargs or {}))
+        self.after()
         self._take(func, args, kwargs, out)
         return out
+
+    def before(self) -> None:
+        """Called before each operation on plain tensors."""
+
+    def after(self) -> None:
+        """Called after it."""
 
     def spent(self, kind: str, size: int) -> None:
         """See `protocols.shapes.Ledger`."""
@@ -112,19 +123,20 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._add(Kind(FREE), 0)
         elif kind == PRODUCT:
             a, b = list(_tensors(args))[-2:]
-            self._add(Kind(PRODUCT, a.dtype == torch.int64), a.numel() * (b.shape[-1] if b.dim() > 1 else 1))
+            self._add(Kind(PRODUCT), a.numel() * (b.shape[-1] if b.dim() > 1 else 1))
+            self._add(Kind(OPERANDS), sum(_bytes(x) for x in (a, b, *made)))
         else:
             given = [x for x in _tensors((*args, *(kwargs or {}).values())) if x.dim()]
-            touched = given if kind == FILL or func._schema.is_mutable else [*given, *made]
+            touched = made if kind == FILL else given if func._schema.is_mutable else [*given, *made]
             size = sum(_bytes(x) for x in touched)
             scattered = kind in {MAP, MOVE, SUM} and not all(_in_order(x) for x in (*given, *made))
             self._add(Kind(kind, scattered), size)
 
     def _add(self, kind: Kind, size: int) -> None:
         self.calls += self._times
-        self.sizes[kind] = self.sizes.get(kind, 0) + self._times * size
         if self._price is not None:
             self.seconds += self._times * self._price(kind, size)
+        self.sizes[kind] = self.sizes.get(kind, 0) + self._times * size
 
     def _keep(self, tensor: Tensor) -> bool:
         """Count memory that is new, until it is given back."""
