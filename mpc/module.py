@@ -56,10 +56,10 @@ def share_module(session: Session, module: Module, owner: int | None = None) -> 
         entries = list(named_values(module))
         check_plain(entries)
         record["structure"] = structure(module)
-        if owner is None or owner == session.rank:
+        if owner in {None, session.rank} and not session.on_shapes:
             for name, tensor in entries:
                 _check(name, tensor, session.encoding.bits)
-        if owner is None:
+        if owner is None and not session.on_shapes:
             record["weights"] = digest(entries)
     except ConfigurationError as error:
         record["error"] = message(error)

@@ -20,6 +20,7 @@ from parties.ranks import check_size
 from parties.roles import clients_of, connect
 from protocols.correlations.source import Source
 from protocols.correlations.store import Dealt, Writer, deal_file
+from protocols.memory import Memory
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -45,16 +46,19 @@ class StandIn:
         party: the rank, without peers.
         inputs: shapes and types of inputs, by the label of their step, as far as they are known; more are added.
         session: the session, once it was opened.
+        memory: where its shares lie, instead of where the program says.
     """
 
     party: DryParty | SoloParty
     inputs: dict[str, Known]
     session: Session | None = None
+    memory: Memory | None = None
 
     @property
     def options(self) -> dict[str, Any]:
         """What the protocol gets beside the program's options."""
-        return {"planning": True} if isinstance(self.party, DryParty) else {}
+        found: dict[str, Any] = {"planning": True} if isinstance(self.party, DryParty) else {}
+        return found if self.memory is None else {**found, "device": self.memory}
 
     def take(self) -> Party:
         """The rank, for one session."""

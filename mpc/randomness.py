@@ -101,9 +101,17 @@ class Stream:
                 torch.default_generator.set_state(outside)
 
 
-def unobserved() -> contextlib.AbstractContextManager[Any]:
-    """What work on shares outside of an operation runs in, so that `OwnStream` does not look at each of its steps."""
-    return cast("contextlib.AbstractContextManager[Any]", _disable_current_modes())
+@contextlib.contextmanager
+def unobserved() -> Iterator[None]:
+    """What work on shares outside of an operation runs in, so that `OwnStream` does not look at each of its steps.
+
+    A mode that has an attribute ``throughout`` goes on observing.
+    """
+    with _disable_current_modes() as modes, contextlib.ExitStack() as stack:
+        for mode in modes:
+            if getattr(mode, "throughout", False):
+                stack.enter_context(mode)
+        yield
 
 
 def public_draw(x: Tensor) -> contextlib.AbstractContextManager[None]:

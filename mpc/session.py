@@ -95,7 +95,7 @@ def session(
     """
     if party is None and (stand_in := STAND_IN.get()) is not None:
         options |= {"rounding": rounding, "device": device, "parameters": parameters, "program": program}
-        return stand_in.opened(session(protocol, bits, stand_in.take(), **options, **stand_in.options))
+        return stand_in.opened(session(protocol, bits, stand_in.take(), **{**options, **stand_in.options}))
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
 
@@ -237,6 +237,11 @@ class Session(Seat):
     def is_planner(self) -> bool:
         """Whether this session has no peers: it counts, deals beforehand or measures; see `mpc.plan`, `mpc.deal`."""
         return isinstance(self.party, DryParty | SoloParty) and self.size > 1
+
+    @property
+    def on_shapes(self) -> bool:
+        """Whether this rank goes through the program on shapes alone, so that values do not matter."""
+        return (isinstance(self.party, DryParty) and self.size > 1) or self.device.type == "meta"
 
     @counts_as("share")
     def share(

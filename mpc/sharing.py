@@ -14,6 +14,7 @@ from mpc.inputs import Shapes, announced_shape, check_parts, expected, expected_
 from mpc.randomness import unobserved
 from mpc.tensor import SharedTensor
 from parties import ConfigurationError, SoloParty
+from protocols.ring import outline
 
 _log = logging.getLogger(__name__)
 
@@ -88,18 +89,20 @@ def put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch
 
 def _put(session: Session, tensor: Tensor | None, shape: torch.Size, dtype: torch.dtype, owner: int) -> SharedTensor:
     if tensor is None and isinstance(session.party, SoloParty):
-        tensor = torch.zeros(shape, dtype=dtype)
+        tensor = outline(shape, dtype) if session.on_shapes else torch.zeros(shape, dtype=dtype)
     mine = tensor if session.rank == owner else None
     if dtype == torch.bool:
         return SharedTensor.wrap(session, session.protocol.share_bits(mine, shape, owner), dtype)
     bits = session.encoding.bits if dtype.is_floating_point else 0
-    value = None if mine is None else _encode(session, mine, bits)
+    value = None if mine is None else outline(shape) if session.on_shapes else _encode(session, mine, bits)
     return SharedTensor.wrap(session, session.protocol.share(value, shape, bits, owner), dtype)
 
 
 def constant(session: Session, tensor: Tensor) -> SharedTensor:
     """Make a shared tensor of real numbers that every rank knows, to be written to later. It hides nothing yet."""
-    share = session.protocol.constant(_encode(session, tensor, session.encoding.bits), session.encoding.bits)
+    bits = session.encoding.bits
+    value = outline(tensor.shape) if session.on_shapes else _encode(session, tensor, bits)
+    share = session.protocol.constant(value, bits)
     return SharedTensor.wrap(session, share, tensor.dtype)
 
 

@@ -34,7 +34,7 @@ from parties.party import Party
 from parties.prg import Generator, derive, new_seed
 from parties.ranks import Role
 from parties.seeds import Seeds, exchange_seeds
-from parties.solo import Act, SoloParty
+from parties.solo import Act, SoloParty, blank
 from parties.threads import simulate
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "Seeds",
     "SoloParty",
     "WireError",
+    "blank",
     "derive",
     "exchange_seeds",
     "new_seed",

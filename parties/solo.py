@@ -5,7 +5,9 @@ Nothing that it computes means anything: what peers would send is made up here. 
 
 from __future__ import annotations
 
+import mmap
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,10 +24,19 @@ if TYPE_CHECKING:
 
     from parties.counts import Count
 
-__all__ = ["Act", "SoloParty"]
+__all__ = ["Act", "SoloParty", "blank"]
+
+SMALL = 1 << 12
+"""Bytes of a message that is not blank in any case: announcements are not."""
 
 TAIL = 8
 """Bytes at the end of a dealer's message that the one who takes it checks: a digest of the program."""
+
+
+def blank(size: int) -> memoryview:
+    """Writable room of so many bytes, which takes no memory as long as nobody looks into it."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
+    return memoryview(mmap.mmap(-1, size, flags=flags) if size else bytearray())
 
 
 class Act(NamedTuple):
@@ -46,6 +57,7 @@ class SoloParty(Party):
 
     Arguments:
         computing, dealer, clients, rank: as for `DryParty`.
+        blank: larger messages have sizes alone, and nobody looks into them: for a rank that computes on shapes.
         coming: messages that the dealer's stream brings, as `given` of the dealer's SoloParty has them.
         clock: counts the seconds of work.
 
@@ -63,11 +75,13 @@ class SoloParty(Party):
         dealer: bool = True,
         clients: int = 0,
         rank: int = 0,
+        blank: bool = False,
         coming: Iterable[tuple[int, bytes]] = (),
         clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._place(rank, computing + clients + bool(dealer), dealer, clients)
         self.session = os.urandom(16)
+        self._blank, self._longest = blank, SMALL if blank else sys.maxsize
         self.acts: list[Act] = []
         self.given: list[tuple[int, bytes]] = []
         self._coming = iter(coming)
@@ -101,9 +115,9 @@ class SoloParty(Party):
         result: dict[int, memoryview] = {}
         for source, size in incoming.items():
             room = (into or {}).get(source)
-            target = memoryview(bytearray(size)) if room is None else room
+            target = self._room(size) if room is None else room
             said = views.get(source)
-            if said is not None and said.nbytes == size:
+            if said is not None and said.nbytes == size and size <= self._longest:
                 target[:] = said
             self._in(line, source, size, label, phase)
             result[source] = target
@@ -128,10 +142,10 @@ class SoloParty(Party):
             if found is None or source != self.dealer:
                 raise ConfigurationError(f"{label}: rank {self.rank} is alone, and cannot know what rank {source} says")
             size, tail = found
-            data = memoryview(bytearray(size))
+            data = self._room(size)
             data[size - len(tail) :] = tail
         else:
-            data = memoryview(bytearray(size))
+            data = self._room(size)
         self._begin()
         self._in(self.counts.line(phase, label), source, size, label, phase)
         self._since = self._clock()
@@ -165,6 +179,9 @@ class SoloParty(Party):
     def close(self) -> None:
         """Nothing is open; what a dealer has gathered is written down."""
         self._begin()
+
+    def _room(self, size: int) -> memoryview:
+        return blank(size) if self._blank else memoryview(bytearray(size))
 
     def _begin(self) -> None:
         if self.before_waiting is not None:

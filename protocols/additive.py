@@ -51,7 +51,7 @@ class Additive(Steps, Protocol):
         bits: int = 20,
         *,
         rounding: str = "chance",
-        device: str | torch.device = "cpu",
+        device: str | torch.device | Memory = "cpu",
         planning: bool = False,
         source: Source | None = None,
         observe: Callable[[Tensor], None] | None = None,
@@ -59,7 +59,7 @@ class Additive(Steps, Protocol):
         """Set up the seeds with the other ranks.
 
         ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
-        ``device``: where this rank's parts, masks and openings lie; ranks may differ. ``planning``: count on meta
+        ``device``: where this rank's parts, masks and openings lie, or its memory; ranks may differ. ``planning``: count on meta
         tensors, with a `DryParty`, instead of computing. ``source``: of correlations that are dealt beforehand, on the
         dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets the bytes of every
         opened (masked) value, for tests of their distribution.
@@ -81,7 +81,7 @@ class Additive(Steps, Protocol):
         self.party = party
         self.first = party.rank == 0
         self.virtual = planning or party.role is not Role.COMPUTING
-        self.memory = Memory(device)
+        self.memory = device if isinstance(device, Memory) else Memory(device)
         self.device = self.memory.device
         self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
         if source is None and self._seeds is not None:
@@ -165,13 +165,13 @@ class Additive(Steps, Protocol):
 
     def constant(self, value: Tensor, bits: int) -> Share:
         is_bit = value.dtype == torch.bool
-        value = value.to(self.device, torch.uint8 if is_bit else torch.int64, copy=True)
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
-        public = outline(value.shape, value.dtype) if self.virtual else value
-        out.data = public if self.first or self.virtual else torch.zeros_like(value)
+        public = outline(value.shape, out.dtype) if self.virtual else value.to(self.device, out.dtype, copy=True)
+        out.data = public if self.first or self.virtual else torch.zeros_like(public)
         out.ready = True
         if not is_bit:
-            secret = torch.zeros_like(value) if self.party.role is Role.DEALER else None
+            dealer = self.party.role is Role.DEALER
+            secret = torch.zeros(value.shape, dtype=torch.int64, device=self.device) if dealer else None
             out.form = Form(public, [])
             out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
         return out

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from parties import ConfigurationError
 from protocols.trust import Trust
@@ -51,8 +52,9 @@ class Bilinear:
         known = self.sizes(x, y) if self.sizes is not None else None
         if known is not None:
             return torch.Size(known)
-        sizes = (torch.empty(tuple(s), dtype=torch.int64, device="meta") for s in (x, y))
-        return self.apply(*sizes).shape
+        with _disable_current_modes():  # nothing is computed that anybody should observe
+            sizes = (torch.empty(tuple(s), dtype=torch.int64, device="meta") for s in (x, y))
+            return self.apply(*sizes).shape
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
 
     def look() -> Tensor:
         index = digits(planes(public.reshape(rows, n))[:bits], count)
-        return torch.stack([pick(above(table), index), pick(table, index)]).flip(1)
+        return torch.stack([pick(p.memory, above(table), index), pick(p.memory, table, index)]).flip(1)
 
     less, equal = p.part((2, count, rows, (n + 7) // 8), look, torch.uint8)
     result = yield from join_digits(p, less, equal)
@@ -142,7 +142,7 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
         table = tables(p, form.mask, WORD, signed=False).share
 
         def look() -> Tensor:
-            return pick(table, digits(planes(form.public.reshape(1, n)), 16))
+            return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), 16))
 
         equal = p.part((16, 1, (n + 7) // 8), look, torch.uint8)
         result = yield from join_equal(p, equal)

@@ -18,7 +18,6 @@ from protocols import compare
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form
-from protocols.planes import blocks
 from protocols.ring import WORD, low_bits, shift_right
 from protocols.truncate import narrow, operand, rescale
 
@@ -103,7 +102,7 @@ def _power(p: Additive, x: AdditiveShare, falling: bool) -> Generator[Any, None,
         public = form.public.reshape(-1)
         part = torch.empty_like(public)
         first = (STEP * torch.arange(count, device=public.device)).unsqueeze(1) + lowest
-        for cut in blocks(part.numel(), 8 * count):
+        for cut in p.memory.blocks(part.numel(), 8 * count):
             whole, fraction = split(public[cut])
             exponent = (whole - first).bitwise_and_(STEP * count - 1).add_(1023 + p.bits + lowest)
             weight = exponent.bitwise_left_shift_(52).view(torch.float64).mul_(_exp2(fraction)).round_()

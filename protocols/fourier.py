@@ -23,7 +23,6 @@ from torch import Tensor
 
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask, elementwise
-from protocols.planes import blocks
 from protocols.ring import shift_right
 from protocols.truncate import narrow
 
@@ -118,7 +117,7 @@ def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
         phase = r.reshape(-1)
         out = torch.empty((terms, 2, *r.shape), dtype=torch.int64, device=r.device)
         flat = out.reshape(terms, 2, phase.numel())
-        for cut in blocks(phase.numel(), 8 * _ARRAYS * terms):
+        for cut in p.memory.blocks(phase.numel(), 8 * _ARRAYS * terms):
             for k, value in enumerate(harmonics(phase[cut], terms)):
                 flat[:, k, cut] = value.mul_(2.0**series.harmonic).round_()
         return [out]
@@ -130,7 +129,7 @@ def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
     constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
     part, unit = torch.full_like(phase, constant if p.first else 0), 2.0**series.factor
     a, b = (_column([c * unit for c in values[1:]], p.device) for values in (series.cosines, series.sines))
-    for cut in blocks(phase.numel(), 8 * _ARRAYS * terms):
+    for cut in p.memory.blocks(phase.numel(), 8 * _ARRAYS * terms):
         c, s = harmonics(phase[cut], terms)
         for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, None if b is None else -b))):
             part[cut] += factor.round_().to(torch.int64).mul_(shares[:, k, cut]).sum(0)

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from protocols.correlations.dealer import Output
-from protocols.planes import blocks
 from protocols.ring import outline
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
     out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8, device=public.device)
-    for cut in blocks(public.shape[-1], (len(terms) << FAN) * public[0, ..., 0].numel()):
+    for cut in p.memory.blocks(public.shape[-1], (len(terms) << FAN) * public[0, ..., 0].numel()):
         one = torch.full_like(public[:1, ..., cut], 255)
         bank = [torch.zeros_like(one), one if p.first else torch.zeros_like(one)]
         value = torch.cat([*bank, mask.share[..., cut], dealt.share[..., cut]])[places]

@@ -108,7 +108,8 @@ def _reach(p: Additive, x: AdditiveShare, powers: Sequence[int]) -> Generator[An
             if group == GROUPS - 1:
                 signs, value[-1] = value[-1].clone(), 0
             index = digits(value, FAN)
-            looked.append(torch.stack([pick(beyond[part], index), pick(table[part], index)]).flip(1))
+            found = [pick(p.memory, one[part], index) for one in (beyond, table)]
+            looked.append(torch.stack(found).flip(1))
             borrows.append(borrow)
     sizes = [len(one) for one in offsets]
     low = p.part((2, FAN, sizes[0], width), lambda: looked[0], torch.uint8)

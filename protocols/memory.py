@@ -7,13 +7,14 @@ host in pieces that are copied while the next one is made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
 
 from parties import ConfigurationError
+from protocols.planes import blocks
 from protocols.ring import as_bytes
 
 STAGE = 1 << 22
@@ -25,6 +26,13 @@ class ByteSource(Interface):
 
     def fill(self, buffer: memoryview) -> None:
         """Fill the writable buffer."""
+
+
+class Digest(Interface):
+    """A running hash, of `hashlib`."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Take in bytes."""
 
 
 class Memory:
@@ -64,6 +72,22 @@ class Memory:
             source.fill(as_bytes(piece))
             goal.copy_(piece, non_blocking=True)
             copied.record(stream)
+
+    def blocks(self, width: int, rows: int) -> Iterator[slice]:
+        """Cut an axis of ``width`` for working arrays of ``rows`` bytes for each place; see `planes.blocks`."""
+        return blocks(width, rows)
+
+    def digest(self, running: Digest, x: Tensor) -> None:
+        """Take the bytes of a tensor of the host into a hash."""
+        running.update(as_bytes(x.contiguous()))
+
+    def gathered(self, parts: Sequence[memoryview]) -> Sequence[memoryview]:
+        """Parts of one message as they are sent."""
+        return parts
+
+    def fill(self, room: Tensor, place: int, data: memoryview) -> None:
+        """Write bytes that came into a tensor of the host, from byte ``place`` on."""
+        as_bytes(room)[place : place + len(data)] = data
 
     def here(self, x: Tensor) -> Tensor:
         """Return a public tensor where the parts lie. One number may stay: torch takes it along with any device."""

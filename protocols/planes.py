@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from protocols.memory import Memory
 
 _SWAPS = ((7, 0x00AA00AA00AA00AA), (14, 0x0000CCCC0000CCCC), (28, 0x00000000F0F0F0F0))
 """Steps that transpose the eight by eight bits of a word (Warren, Hacker's Delight, section 7-3)."""
@@ -52,14 +56,14 @@ def above(table: Tensor) -> Tensor:
     return out
 
 
-def pick(table: Tensor, index: Tensor) -> Tensor:
+def pick(memory: Memory, table: Tensor, index: Tensor) -> Tensor:
     """Return parts of the entries at public places.
 
     ``table`` (digits, 16, width), ``index`` planes (digits, 4, rows, width); the result is (digits, rows, width).
     """
     count, _, rows, width = index.shape
     out = torch.empty((count, rows, width), dtype=torch.uint8, device=table.device)
-    for cut in blocks(width, 8 * count * rows):
+    for cut in memory.blocks(width, 8 * count * rows):
         entry = table[..., cut].unsqueeze(2)
         for place in range(4):
             low, high = entry[:, 0::2], entry[:, 1::2]

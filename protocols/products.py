@@ -145,7 +145,7 @@ def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) 
         "reveal",
         context=context,
     )
-    if not mine:
+    if not mine or part.is_meta:
         return None
     value = _sum(x, part, answers)
     if set(computing) <= set(receivers):

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from parties import blank
 from protocols import limbs
 from protocols.base import Bilinear
 
@@ -20,7 +21,12 @@ WORD = 64
 
 
 def as_bytes(x: Tensor) -> memoryview:
-    """Return the memory of a contiguous CPU tensor as flat bytes, without a copy; writable if the tensor is."""
+    """Return the memory of a contiguous CPU tensor as flat bytes, without a copy; writable if the tensor is.
+
+    Of a meta tensor: room of its size, which takes no memory as long as nobody looks into it.
+    """
+    if x.is_meta:
+        return blank(x.nbytes)
     if not x.numel():
         return memoryview(bytearray())
     return memoryview(cast("Any", x.reshape(-1).numpy())).cast("B")

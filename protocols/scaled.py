@@ -22,7 +22,6 @@ from protocols.correlations.dealer import Output
 from protocols.form import Form
 from protocols.functions import WIDE, ScaledFunction, scaled_function
 from protocols.leading import reach
-from protocols.planes import blocks
 from protocols.truncate import HIGHEST, operand, rescale
 
 if TYPE_CHECKING:
@@ -137,7 +136,9 @@ def _tables(p: Additive, spec: ScaledFunction, where: Regions, x_bits: int) -> t
     return min(p.bits, room), factors, [low, *offsets, ends[1]] if where.open else offsets
 
 
-def _rows(form: BitForm, steps: list[int], size: int) -> Iterator[tuple[slice, Tensor, Tensor, list[int]]]:
+def _rows(
+    memory: Memory, form: BitForm, steps: list[int], size: int
+) -> Iterator[tuple[slice, Tensor, Tensor, list[int]]]:
     """By blocks: the sum of the public steps, weights of the mask bits, and the rows where a step is not zero.
 
     A bit is b = e + (1 - 2 e) m for the opened e, so step * b = step * e + (step - 2 step * e) m.
@@ -145,7 +146,7 @@ def _rows(form: BitForm, steps: list[int], size: int) -> Iterator[tuple[slice, T
     rows = [row for row, step in enumerate(steps) if step]
     weights = torch.tensor([steps[row] for row in rows], dtype=torch.int64, device=form.public.device).unsqueeze(1)
     public = form.public.reshape(len(steps), size)[rows]
-    for cut in blocks(public.shape[1], 16 * len(rows)):
+    for cut in memory.blocks(public.shape[1], 16 * len(rows)):
         known = public[:, cut].to(torch.int64).mul_(weights)
         yield cut, known.sum(0), weights - 2 * known, rows
 
@@ -162,7 +163,7 @@ def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, 
     def combine() -> Tensor:
         mask = arithmetic.share.reshape(len(units) - 1, size)
         out = torch.full((size,), units[0] if p.first else 0, dtype=torch.int64, device=mask.device)
-        for cut, known, weights, rows in _rows(form, units[1:], size):
+        for cut, known, weights, rows in _rows(p.memory, form, units[1:], size):
             out[cut] += weights.mul_(mask[:, cut][rows]).sum(0)
             if p.first:
                 out[cut] += known
@@ -194,7 +195,7 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
     def cross(m: Tensor, r: Tensor) -> list[Tensor]:
         m, r = m.reshape(count, size), r.reshape(-1)
         out = torch.empty((count, size), dtype=torch.int32, device=r.device)
-        for cut in blocks(size, 16 * count):
+        for cut in p.memory.blocks(size, 16 * count):
             out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
         return [out.reshape(edges.shape)]
 
@@ -204,7 +205,7 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
         public, mask, crossed = (t.reshape(count, size) for t in (bit.public, arithmetic.share, dealt.share))
         known, part = form.public.reshape(-1), x.part.reshape(-1)
         out = torch.empty_like(part)
-        for cut in blocks(size, 24 * count):
+        for cut in p.memory.blocks(size, 24 * count):
             e = public[:, cut].to(torch.int32)
             mine = _phases(part[cut], where)
             hidden = _phases(known[cut], where).diff(dim=0).mul_(mask[:, cut].to(torch.int32)).sub_(crossed[:, cut])

@@ -10,11 +10,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Correlations
 from protocols.form import Form, Mask, join_forms
+from protocols.memory import Memory
 from protocols.ring import outline
 from protocols.schedule import Beside, Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
@@ -33,6 +35,7 @@ class Steps:
     """
 
     device: torch.device
+    memory: Memory
     scheduler: Scheduler
     correlations: Correlations
     first: bool
@@ -230,7 +233,8 @@ class Steps:
                 out.form = form(inputs[0].form)
             return out
         if shape is None:
-            shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
+            with _disable_current_modes():  # nothing is computed that anybody should observe
+                shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
 
         def step() -> Step:
             for x in inputs:

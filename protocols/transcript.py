@@ -15,7 +15,6 @@ from torch import Tensor
 
 from parties import DisagreementError, Party
 from protocols.memory import Memory
-from protocols.ring import as_bytes
 
 SIZE = 32
 """Bytes of the digest that each party sends to each other one before a reveal."""
@@ -35,11 +34,11 @@ class Transcript:
         """Take in opened values, in the order in which all parties have them. Cost: 0.7 s a gigabyte."""
         shapes = [(tuple(value.shape), value.dtype.itemsize) for value in values]
         self._hash.update(f"{label}\0{shapes}\0".encode())
-        if values and not values[0].is_cpu:
+        if values and not self._memory.on_host:
             octets = [value.contiguous().reshape(-1).view(torch.uint8) for value in values]
             values = [self._memory.to_host(torch.cat(octets))]
         for value in values:
-            self._hash.update(as_bytes(value.contiguous()))
+            self._memory.digest(self._hash, value)
 
     def digest(self) -> bytes:
         """Of everything so far."""

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from mpc.estimating.tally import Tally
 from mpc.offline import STAND_IN, Known, StandIn
 from mpc.tensor import SharedTensor
 from parties import Act, ConfigurationError, DryParty, SoloParty
+from protocols.shapes import ShapesMemory
 
 Program = Callable[[], Any]
 """Opens one session with `mpc.session()`, and runs in it."""
@@ -98,7 +100,7 @@ def count(program: Program, ranks: Ranks, steps: int | None = None) -> Counted:
         marks.append(totals())
         return len(marks) == steps
 
-    complete = _run(program, stand_in, after)
+    complete = run_as(program, stand_in, after)
     return Counted(marks, totals(), complete, stand_in.inputs)
 
 
@@ -134,11 +136,20 @@ def alone(
         party.mark()
         return enough(done)
 
-    complete = _run(program, StandIn(party, inputs), after)
+    complete = run_as(program, StandIn(party, inputs), after)
     return Alone(party, done, complete)
 
 
-def _run(program: Program, stand_in: StandIn, after: Callable[[], bool]) -> bool:
+def on_shapes(
+    program: Program, party: SoloParty, inputs: dict[str, Known], tally: Tally, after: Callable[[], bool]
+) -> bool:
+    """Run a program as one rank that does all its work on shapes, for the tally; see `run_as` for the rest."""
+    tally.on_shapes = True
+    with tally:
+        return run_as(program, StandIn(party, dict(inputs), memory=ShapesMemory(tally)), after)
+
+
+def run_as(program: Program, stand_in: StandIn, after: Callable[[], bool]) -> bool:
     """Run a program with a stand-in for its session, until ``after`` a step says that it is enough; whether it went to
     its end. Torch's generator stays as it was.
     """

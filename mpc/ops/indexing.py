@@ -121,22 +121,31 @@ def source_map(func: Any, shape: torch.Size, *args: Any, **kwargs: Any) -> Tenso
     return out.to(torch.int64) - 1
 
 
-def gather_flat(x: Value, places: Tensor) -> Value:
-    """Take elements at flat positions; -1 gives 0."""
-    count = x.shape.numel()
+def gather_flat(x: Value, places: Tensor, planes: int = 0) -> Value:
+    """Take elements at flat positions; -1 gives 0. In each plane the same ones, if the first axes are ``planes``."""
+    count = x.shape[planes:].numel()
     if bool((places < 0).any()):
         index = torch.where(places < 0, count, places)
-        return x.move(lambda t: torch.cat([t.reshape(-1), t.new_zeros(1)])[index])
-    return x.move(lambda t: t.reshape(-1)[places])
+
+        def move(t: Tensor) -> Tensor:
+            return torch.cat([t.flatten(planes), t.new_zeros((*t.shape[:planes], 1))], -1)[..., index]
+
+        return x.move(move)
+    return x.move(lambda t: t.flatten(planes)[..., places])
 
 
-def scatter_flat(x: Value, places: Tensor, shape: torch.Size) -> Value:
+def scatter_flat(x: Value, places: Tensor, shape: torch.Size, planes: int = 0) -> Value:
     """Add elements to flat positions of zeros: the adjoint of `gather_flat`."""
-    count = shape.numel()
-    index = torch.where(places < 0, count, places).reshape(-1)
-    return x.linear(
-        lambda t: t.new_zeros(count + 1).index_add(0, at(index, t), t.reshape(-1))[:count].reshape(shape)
-    )
+    count = shape[planes:].numel()
+    beside = int(bool((places < 0).any()))
+    index = (torch.where(places < 0, count, places) if beside else places).reshape(-1)
+
+    def move(t: Tensor) -> Tensor:
+        source = t.reshape(*shape[:planes], -1)
+        sums = t.new_zeros((*shape[:planes], count + beside)).index_add_(-1, at(index, t), source)
+        return sums[..., :count].reshape(shape)
+
+    return x.linear(move, shape)
 
 
 def _by_map(func: Any) -> Callable[..., SharedTensor]:

@@ -231,18 +231,16 @@ def _pooled(x: SharedTensor, axes: list[list[Window]]) -> tuple[SharedTensor, Sh
     four. Where all of a window is negative, the position is that of its largest element, not the first.
     """
     n = len(axes)
-    planes, space = x.shape[:-n], x.shape[-n:]
-    local = _grid(space, axes)
-    start = torch.arange(planes.numel()).reshape(*planes, *[1] * (n + 1)) * space.numel()
-    places = torch.where(local < 0, -1, local + start)
+    planes = x.dim() - n
+    places = _grid(x.shape[planes:], axes)
     store = x._store
     negative_too = store.notes.get("relu") if store.lazy is not None and x.geometry == store.home else None
-    windows = gather_flat(lift(x) if negative_too is None else Value(x.session, negative_too), places)
+    windows = gather_flat(lift(x) if negative_too is None else Value(x.session, negative_too), places, planes)
     if bool((places < 0).any()):
         windows = windows + torch.where(places < 0, -(2.0**18), 0.0)
-    best, bits = windows.amax(places.dim() - 1)
-    index = positions(bits, places.dim() - 1, keepdim=False, places=local.expand(places.shape))
-    index._store.notes["windows"] = (bits.share, places)
+    best, bits = windows.amax(x.dim())
+    index = positions(bits, x.dim(), keepdim=False, places=places)
+    index._store.notes["windows"] = (bits.share, places, planes)
     if negative_too is not None:
         best = best.relu()
         index._store.notes["relu"] = (store, best.secret.facts["positive"])
@@ -251,15 +249,18 @@ def _pooled(x: SharedTensor, axes: list[list[Window]]) -> tuple[SharedTensor, Sh
 
 def _unpooled(grad: Any, shape: torch.Size, index: Any) -> SharedTensor:
     """Gradient to where the maxima stood."""
-    bits, places = index._store.notes["windows"]
+    bits, places, planes = index._store.notes["windows"]
     hot, g = Value(index.session, bits), lift(grad).unsqueeze(-1)
     if "relu" not in index._store.notes:
-        return result(scatter_flat(g * hot, places, shape), grad.dtype)
+        return result(scatter_flat(g * hot, places, shape, planes), grad.dtype)
     store, bit = index._store.notes["relu"]
-    positive = Value(index.session, bit)
-    out = lazy_result(index.session, shape, grad.dtype, lambda: scatter_flat(g * hot, places, shape))
-    # what ReLU's gradient asks for next
-    out._store.notes["gated"] = (store, lambda: scatter_flat(g * (hot & positive.expand(hot.shape)), places, shape))
+
+    def gated() -> Value:
+        chosen = hot & Value(index.session, bit).expand(hot.shape)
+        return scatter_flat(g * chosen, places, shape, planes)
+
+    out = lazy_result(index.session, shape, grad.dtype, lambda: scatter_flat(g * hot, places, shape, planes))
+    out._store.notes["gated"] = (store, gated)  # what ReLU's gradient asks for next
     return out
 
 

@@ -146,7 +146,7 @@ class Correlations:
         """Send what the dealer has waiting. Called at the end of every round, on every rank."""
         if self._waiting and self._source is not None:
             self._waiting.append(memoryview(self._mark))
-            self._source.put(self._waiting)
+            self._source.put(self._memory.gathered(self._waiting))
             self._waiting = []
             self._waiting_bytes = 0
         if self._buffer:
@@ -194,7 +194,6 @@ class Correlations:
         value = self._memory.room(output.shape, output.dtype)
         if not value.numel():
             return self._memory.from_host(value)
-        target = as_bytes(value)
         done = 0
         while done < output.bytes:
             if not self._buffer:
@@ -203,7 +202,7 @@ class Correlations:
             step = min(len(self._buffer), output.bytes - done)
             if self.recorder is not None:
                 self.recorder.took(step)
-            target[done : done + step] = self._buffer[:step]
+            self._memory.fill(value, done, self._buffer[:step])
             self._buffer = self._buffer[step:]
             done += step
             if not self._buffer and self._check != self._mark:

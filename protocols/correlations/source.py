@@ -54,7 +54,7 @@ class Messages(Source):
         self._dealer = dealer
 
     def put(self, parts: Sequence[memoryview]) -> None:
-        self._party.send(self._party.computing - 1, b"".join(parts), "correlations")
+        self._party.send(self._party.computing - 1, b"".join(parts) if len(parts) > 1 else parts[0], "correlations")
 
     def close(self) -> None:
         self.streams = []
