@@ -229,6 +229,7 @@ class Session(Seat):
 
     def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
         """What is computed later, in whose profile it counts for where the program is now."""
+        compute = self.protocol.bound(compute)
         return compute if self.profiler is None else self.profiler.recorder.bound(compute)
 
     # In -------------------------------------------------------------------------------------------------------------

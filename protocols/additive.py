@@ -22,7 +22,6 @@ from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.correlations.dealer import Correlations
 from protocols.correlations.source import Messages, Source
-from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, add_forms, join_forms
 from protocols.memory import Memory
 from protocols.recorder import Recorder
@@ -108,9 +107,6 @@ class Additive(Steps, Protocol):
 
     def note(self, what: bytes) -> None:
         self.correlations.note(what)
-
-    def follow(self, dependencies: Dependencies) -> None:
-        self.scheduler.follow(dependencies)
 
     def watch(self, recorder: Recorder | None) -> None:
         self.scheduler.recorder = self.correlations.recorder = recorder

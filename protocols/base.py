@@ -148,6 +148,10 @@ class Protocol(abc.ABC):
     def follow(self, dependencies: Dependencies) -> None:  # noqa: B027  # nor does it open anything
         """Tell from now on what every opening depends on. Raises ConfigurationError the second time."""
 
+    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        """What is computed later, if at all: whoever follows dependencies learns when the program asked for it."""
+        return compute
+
     def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
         """The program ended well: send what waits."""
 

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Correlations
+from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, join_forms
 from protocols.memory import Memory
 from protocols.ring import outline
@@ -57,6 +58,14 @@ class Steps:
         if not self.virtual and not mask.empty:
             part = part ^ mask.share if width is None else part + mask.share
         return self.scheduler.queue(Opening(part, width, sender), after)
+
+    def follow(self, dependencies: Dependencies) -> None:
+        """See `Protocol.follow`."""
+        self.scheduler.follow(dependencies)
+
+    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        """See `Protocol.bound`."""
+        return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on other ranks and the planner a meta tensor, without computing."""

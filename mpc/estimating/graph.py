@@ -177,7 +177,8 @@ def _why(graph: nx.DiGraph[int], name: int) -> str:
     if node["asked"] > ready:
         return f"{title(node)} was asked for after round {ready + 1}, which was run {cause}"
     if node["begun"] > ready:
-        return f"{title(node)} was computed when it was used, after round {node['begun']}"
+        after = f"after round {node['begun']}; round {ready + 1} was run {cause}"
+        return f"{title(node)} was computed only when it was used, {after}"
     if node["queued"] > ready:
         held = f", for {title(graph.nodes[node['held']])}" if node["held"] >= 0 else ""
         return f"{title(node)} waited in its step until round {node['queued']}{held}, which it does not depend on"

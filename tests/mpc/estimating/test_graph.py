@@ -145,7 +145,7 @@ def test_a_reveal_in_the_middle_costs_rounds_that_could_merge():
     assert text.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
     assert "  rounds 5 to 7 (" in text
     assert " with rounds 2 to 4: " in text
-    assert "was asked for after round 2, which was run for a reveal" in text
+    assert "compare.signs was asked for after round 2, which was run for a reveal" in text
     assert "none could be saved" in summary(early)
 
 
@@ -188,7 +188,7 @@ def behind_a_full_queue(p, x, y, z):
     ("work", "why"),
     [
         (in_its_step, "test_graph.in_its_step waited in its step until round 2, for "),
-        (when_used, "steps.masked was computed when it was used, after round 2"),
+        (when_used, "steps.masked was computed only when it was used, after round 2; round 1 was run to settle"),
         (behind_a_reveal, "waited while a value was revealed"),
         (behind_a_full_queue, "was asked for after round 1, which was run because so much was waiting"),
     ],
@@ -219,7 +219,7 @@ def test_the_command(tmp_path, capsys):
     assert main(["estimate", "--rounds", "--graph", str(picture), str(path)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
-    assert "which was run for a reveal" in said
+    assert "compare.signs was computed only when it was used, after round 4; round 2 was run for a reveal" in said
     assert said.endswith(f"the graph is in {picture}\n")
     assert picture.exists()
     assert main(["estimate", "--rounds", str(tmp_path / "none.py")]) != 0
