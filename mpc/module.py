@@ -153,14 +153,19 @@ def digest(entries: list[tuple[str, Tensor]]) -> str:
 
 def replace(module: nn.Module, make: Callable[[str, Tensor], SharedTensor]) -> None:
     """Put a shared tensor in the place of every tensor of `named_values`; the objects stay the same."""
+    recurrent = [each for each in module.modules() if isinstance(each, nn.RNNBase)]
     with torch.no_grad():
         made = [(tensor, make(name, tensor)) for name, tensor in list(named_values(module))]
+        for each in recurrent:
+            each._flat_weight_refs = []  # torch swaps no tensor that a weak reference points to
         for old, new in made:
             if isinstance(old, nn.Parameter):
                 old.grad = None
                 _swap(old, nn.Parameter(new, old.requires_grad))
             else:
                 _swap(old, new)
+        for each in recurrent:
+            each._init_flat_weights()
 
 
 def _swap(old: Tensor, new: Tensor) -> None:

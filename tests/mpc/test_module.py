@@ -274,3 +274,30 @@ def test_private_inference_for_a_client():
 def test_named_values_leave_integer_buffers_out():
     assert "1.num_batches_tracked" not in dict(named_values(network()))
     assert "1.running_mean" in dict(named_values(network()))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_modules_train_as_in_plain_pytorch(kind):
+    """Torch keeps weak references to their weights, which must not be in the way."""
+    x, y = torch.randn(4, 3, 3), torch.randn(4, 1)
+
+    def train(module, x, y):
+        optimizer = torch.optim.SGD(module.parameters(), lr=0.5)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(module["head"](module["body"](x)[0][:, -1]), y)
+            loss.backward()
+            optimizer.step()
+        return module
+
+    def make():
+        return nn.ModuleDict({"body": kind(3, 4, batch_first=True), "head": nn.Linear(4, 1)})
+
+    plain = make()
+
+    def program(session):
+        module = session.share_module(copy.deepcopy(plain))
+        a, b = (session.share(part if session.rank == 0 else None, owner=0) for part in (x, y))
+        return session.reveal_module(train(module, a, b))
+
+    close(mpc.simulate(3, program)[0], train(plain, x, y), atol=1e-4)
