@@ -27,6 +27,7 @@ from protocols.truncate import HIGHEST, operand, rescale
 if TYPE_CHECKING:
     from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare, BitForm
+    from protocols.memory import Memory
 
 WIDE_SURPLUS = 12
 """Surplus bits of a precise value up to which its range is that of other values."""

@@ -22,9 +22,9 @@ from parties import Generator, SoloParty, new_seed
 from protocols import ring
 
 BINS = (1 << 18, 1 << 22)
-"""Bytes (products: multiplications) of one operation at which its speed changes: what is near a core, and what is not."""
+"""Bytes (products: multiplications) of one operation at which speed changes: what is near a core, and what is not."""
 
-_STEPS, _REPEATED = 3, 8
+_STEPS, _REPEATED = 2, 6
 _RANKS = Ranks(2)
 _BEST_OF = 5
 _SIDE = 512
@@ -65,7 +65,7 @@ class Speed:
         raise ValueError("no speed was measured")
 
 
-class _Timed(Tally):
+class _Timed(Tally):  # type: ignore[no-untyped-call]
     """Times each operation of a rank that really computes."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -96,7 +96,7 @@ def calibrated() -> Speed:
     rates = {(Kind(name), 0): _rate(work, size) for name, (work, size) in _simple().items()}
     peak = rates[Kind(PRODUCT), 0]
     found: dict[tuple[Kind, int], list[float]] = {}
-    for batch in (8, 64):
+    for batch in (4, 40):
         for key, more in _timed(_program(batch), clock).items():
             found[key] = [a + b for a, b in zip(found.get(key, [0.0] * 3), more, strict=True)]
     free = found.get((Kind(FREE), 0), [0.0, 0.0, 1.0])
@@ -166,7 +166,7 @@ def _program(batch: int) -> Program:
             for _ in range(_REPEATED):
                 loss = nn.functional.cross_entropy(model(x), y)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 one.settle(model.parameters())
 

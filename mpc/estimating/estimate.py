@@ -157,6 +157,7 @@ def made(program: str, known: Survey, chosen: Way, found: Sequence[Network], cor
         step_rounds=None if step is None else step.rounds,
         step_offline=None if step is None else step.offline,
         epoch_steps=known.epoch,
+        memory=known.memory,
         timings=tuple(known.on(one, cores, dealt=chosen.dealt) for one in found),
     )
 

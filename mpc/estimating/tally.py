@@ -1,7 +1,7 @@
 """Tally: what operations on plain tensors a rank performs: how many, on how many bytes, and what is alive meanwhile.
 
-Works on real tensors and on shapes alike (`protocols.shapes`), so that the account of shapes can be held against that of
-a rank that computes.
+Works on real tensors and on shapes alike (`protocols.shapes`), so that the account of shapes can be held against
+that of a rank that computes.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mpc.estimating.memory import Heap
 from mpc.tensor import SharedTensor
 from protocols.ring import broadcast, outline
 
@@ -74,7 +73,6 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.calls = self.shared = 0
         self.sizes: dict[Kind, int] = {}
         self.alive = self.peak = 0
-        self.heap = Heap()
         self._known: dict[int, Any] = {}
         self._times = 1
 
@@ -146,12 +144,9 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return False
         size = storage.nbytes()
 
-        start = self.heap.take(size)
-
         def gone(_: Any) -> None:
             if self._known.pop(key, None) is not None:
                 self.alive -= size
-                self.heap.give(start, size)
 
         self._known[key] = weakref.ref(storage, gone)
         self.alive += size
@@ -166,18 +161,20 @@ def _known(func: Any, args: Any) -> Tensor | None:
     """
     name = func._schema.name
     first = args[0] if args else None
+    if name == "aten::cat":
+        return _joined(*args)
     if not isinstance(first, Tensor):
         return None
     if not first.is_meta:
         return first if name in _RANDOM and first.numel() >= LARGE else None
     if name in _IN_PLACE:
         return first
-    if name not in _ELEMENTWISE or not first.is_contiguous():
+    if name not in _ELEMENTWISE or not _in_order(first):
         return None
     shape = first.shape
     for other in args[1:]:
         if isinstance(other, Tensor):
-            if other.dtype != first.dtype or not other.dim() or not (other.is_meta and other.is_contiguous()):
+            if other.dtype != first.dtype or not other.dim() or not (other.is_meta and _in_order(other)):
                 return None
             shape = broadcast(shape, other.shape)
         elif not isinstance(other, int):
@@ -185,13 +182,26 @@ def _known(func: Any, args: Any) -> Tensor | None:
     return outline(shape, first.dtype)
 
 
-_ELEMENTWISE = {f"aten::{name}" for name in ("add", "sub", "mul", "neg", "bitwise_not", "__rshift__", "__lshift__")} | {
-    f"aten::bitwise_{name}" for name in ("and", "or", "xor", "left_shift", "right_shift")
-}
+def _joined(tensors: Any, dim: int = 0) -> Tensor | None:
+    """The result of aten::cat on meta tensors of one type."""
+    first = tensors[0]
+    if not all(x.is_meta and x.dim() == first.dim() and x.dtype == first.dtype for x in tensors):
+        return None
+    shape = list(first.shape)
+    shape[dim] = sum(x.shape[dim] for x in tensors)
+    return outline(shape, first.dtype)
 
-_IN_PLACE = {f"{name}_" for name in _ELEMENTWISE} | {
-    f"aten::{name}" for name in ("__irshift__", "__ilshift__", "__ixor__", "__iand__", "__ior__", "round_", "fill_", "zero_")
-}
+
+_PLAIN = (
+    "add", "sub", "mul", "neg", "rsub", "bitwise_not", "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift",
+    "bitwise_right_shift", "__and__", "__or__", "__xor__", "__rshift__", "__lshift__",
+)  # fmt: skip
+
+_ELEMENTWISE = {f"aten::{name}" for name in _PLAIN}
+
+_WRITTEN = ("__irshift__", "__ilshift__", "__ixor__", "__iand__", "__ior__", "round_", "fill_", "zero_")
+
+_IN_PLACE = {f"{name}_" for name in _ELEMENTWISE} | {f"aten::{name}" for name in _WRITTEN}
 
 _RANDOM = {f"aten::{name}" for name in ("uniform_", "normal_", "trunc_normal_")}
 
@@ -201,13 +211,17 @@ LARGE = 1 << 16
 
 def _bytes(x: Tensor) -> int:
     """Bytes of memory that reading x touches: those of an expanded axis once."""
+    if x.is_contiguous():
+        return x.nbytes
     return math.prod(size for size, step in zip(x.shape, x.stride(), strict=True) if step) * x.element_size()
 
 
 def _in_order(x: Tensor) -> bool:
     """Whether the elements of x lie in memory in their order, with gaps or repetitions along whole axes perhaps."""
+    if x.is_contiguous():
+        return True
     steps = [step for size, step in zip(x.shape, x.stride(), strict=True) if size > 1 and step]
-    return all(a >= b for a, b in zip(steps, steps[1:], strict=False)) and (not steps or steps[-1] == 1)
+    return all(a >= b for a, b in pairwise(steps)) and (not steps or steps[-1] == 1)
 
 
 def _tensors(args: Any) -> Iterator[Tensor]:

@@ -1,17 +1,23 @@
-"""Work and memory of a program that is too large to measure: its ranks go through it on shapes, at calibrated speed."""
+"""Work and memory of a program, from going through it on shapes at calibrated speed. For programs too large to run."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from mpc.estimating.calibration import Speed
-from mpc.estimating.measured import WARM, Scripts
-from mpc.estimating.running import Counted, Program, Ranks, on_shapes
-from mpc.estimating.tally import Tally
+from mpc.estimating.calibration import Speed, calibrated
+from mpc.estimating.measured import FEWEST, WARM, Scripts
+from mpc.estimating.memory import available, peak_memory
+from mpc.estimating.running import Counted, Program, Ranks, TooDear, on_shapes
+from mpc.estimating.tally import MAP, PRODUCT, Kind, Tally
 from parties import SoloParty
 
-STEPS = WARM + 1
-"""Steps that are gone through: the first two differ."""
+STEPS = WARM
+"""Steps that are gone through; the second one is like all that follow, but for what a dealer has gathered."""
+
+TYPICAL = Speed(5e-6, MappingProxyType({(Kind(MAP), 1): 10e9, (Kind(PRODUCT), 0): 8e9}))
+"""Speed of some machine, to tell what is far too large to be measured."""
 
 
 @dataclass(frozen=True)
@@ -20,50 +26,70 @@ class Work:
 
     Attributes:
         scripts: acts of each rank with the seconds that its work would take; see `measured.Scripts`.
-        tensors: bytes of all tensors that are alive together, at most, by rank.
-        messages: bytes of the largest message of each rank.
+        tensors: bytes of tensors that are alive together at most, by rank.
+        messages: bytes of the longest message, by rank.
     """
 
     scripts: Scripts
     tensors: dict[int, int]
     messages: dict[int, int]
 
+    def memory(self, rank: int) -> int:
+        """Bytes that the process of a rank needs at most."""
+        return peak_memory(self.tensors[rank], self.messages[rank])
 
-def worked(program: Program, ranks: Ranks, counted: Counted, speed: Speed, only: range | None = None) -> Work:
-    """Go through a program as each rank, or as those in ``only``, for three steps of an optimiser or to its end.
+    def check(self, rank: int, seconds: float) -> None:
+        """Raise TooDear if this machine cannot run a few steps in so many seconds, or in half of its memory."""
+        work = sum(act.seconds for act in self.scripts[rank])
+        if work * FEWEST / STEPS > seconds or self.memory(rank) > available() / 2:
+            raise TooDear
 
-    Takes some 0.1 ms for each operation, whatever its size, and no memory to speak of.
+
+def worked(
+    program: Program, ranks: Ranks, counted: Counted, speed: Speed = TYPICAL, only: Collection[int] | None = None
+) -> Work:
+    """Go through a program as each rank, or as those in ``only``, for two steps of an optimiser or to its end.
+
+    Takes some 0.1 ms for each operation, whatever its size, and no memory to speak of. The last computing party needs
+    the dealer to be gone through before.
     """
     last, dealer = ranks.computing - 1, ranks.dealer
     scripts, tensors, messages = {}, {}, {}
     given: list[tuple[int, bytes]] = []
     for rank in (dealer, *range(dealer)):
-        if only is not None and rank not in only and not (rank == dealer and last in only):
+        if only is not None and rank not in only:
             continue
-        tally = Tally(speed.price)
-
-        def clock(tally: Tally = tally) -> float:
-            return tally.seconds
-
-        party = SoloParty(
-            ranks.computing,
-            clients=ranks.clients,
-            rank=rank,
-            blank=True,
-            coming=given if rank == last else (),
-            clock=clock,
-        )
-        done = 0
-
-        def after(party: SoloParty = party) -> bool:
-            nonlocal done
-            done += 1
-            party.mark()
-            return done >= STEPS
-
-        on_shapes(program, party, counted.inputs, tally, after)
-        if rank == dealer:
-            given = party.given
+        party, tally = _through(program, ranks, rank, counted, speed, given if rank == last else [])
+        given = party.given if rank == dealer else given
         scripts[rank], tensors[rank] = party.acts, tally.peak
         messages[rank] = max((act.size for act in party.acts), default=0)
     return Work(scripts, tensors, messages)
+
+
+def modelled(program: Program, ranks: Ranks, counted: Counted) -> Scripts:
+    """Scripts of all ranks, as `measured.measured` gives them, of a program that is too large for that."""
+    return worked(program, ranks, counted, calibrated()).scripts
+
+
+def _through(
+    program: Program, ranks: Ranks, rank: int, counted: Counted, speed: Speed, coming: list[tuple[int, bytes]]
+) -> tuple[SoloParty, Tally]:
+    tally = Tally(speed.price)
+    party = SoloParty(
+        ranks.computing,
+        clients=ranks.clients,
+        rank=rank,
+        blank=True,
+        coming=coming,
+        clock=lambda: tally.seconds,
+    )
+    done = 0
+
+    def after() -> bool:
+        nonlocal done
+        done += 1
+        party.mark()
+        return done >= STEPS
+
+    on_shapes(program, party, counted.inputs, tally, after)
+    return party, tally
