@@ -58,10 +58,10 @@ class Additive(Steps, Protocol):
         """Set up the seeds with the other ranks.
 
         ``rounding``: "chance" or "faithful", how products lose their surplus fraction bits; see `truncate.rescale`.
-        ``device``: where this rank's parts, masks and openings lie, or its memory; ranks may differ. ``planning``: count
-        on meta tensors, with a `DryParty`, instead of computing. ``source``: of correlations that are dealt beforehand, on the
-        dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets the bytes of every
-        opened (masked) value, for tests of their distribution.
+        ``device``: where this rank's parts, masks and openings lie, or its memory; ranks may differ. ``planning``:
+        count on meta tensors, with a `DryParty`, instead of computing. ``source``: of correlations that are dealt
+        beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets
+        the bytes of every opened (masked) value, for tests of their distribution.
         """
         files = source is not None and party.role is not Role.DEALER
         if (party.dealer is None) != files or party.computing < 2:
