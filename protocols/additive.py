@@ -217,7 +217,10 @@ class Additive(Steps, Protocol):
 
     def export(self, x: Share) -> Tensor | None:
         self.settle(x)
-        return None if self.virtual else _own(x).part.to("cpu", copy=True)
+        if self.virtual:
+            return None
+        part = _own(x).part
+        return part.clone() if part.is_meta else part.to("cpu", copy=True)
 
     def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
         out = AdditiveShare(torch.Size(shape), bits)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mpc.estimating.calibration import Speed, calibrated
-from mpc.estimating.measured import FEWEST, WARM, Scripts
+from mpc.estimating.measured import WARM, Scripts
 from mpc.estimating.memory import available, peak_memory
 from mpc.estimating.running import Counted, Program, Ranks, TooDear, on_shapes
 from mpc.estimating.tally import MAP, PRODUCT, Kind, Tally
 from parties import SoloParty
 
-STEPS = WARM
-"""Steps that are gone through; the second one is like all that follow, but for what a dealer has gathered."""
+STEPS = WARM + 1
+"""Steps of an optimiser that are gone through, the last of which is like all that follow."""
 
 TYPICAL = Speed(5e-6, MappingProxyType({(Kind(MAP), 1): 10e9, (Kind(PRODUCT), 0): 8e9}))
 """Speed of some machine, to tell what is far too large to be measured."""
@@ -41,14 +41,19 @@ class Work:
     def check(self, rank: int, seconds: float) -> None:
         """Raise TooDear if this machine cannot run a few steps in so many seconds, or in half of its memory."""
         work = sum(act.seconds for act in self.scripts[rank])
-        if work * FEWEST / STEPS > seconds or self.memory(rank) > available() / 2:
+        if work > seconds or self.memory(rank) > available() / 2:
             raise TooDear
 
 
 def worked(
-    program: Program, ranks: Ranks, counted: Counted, speed: Speed = TYPICAL, only: Collection[int] | None = None
+    program: Program,
+    ranks: Ranks,
+    counted: Counted,
+    speed: Speed = TYPICAL,
+    steps: int = STEPS,
+    only: Collection[int] | None = None,
 ) -> Work:
-    """Go through a program as each rank, or as those in ``only``, for two steps of an optimiser or to its end.
+    """Go through a program as each rank, or as those in ``only``, for so many steps of an optimiser or to its end.
 
     Takes some 0.1 ms for each operation, whatever its size, and no memory to speak of. The last computing party needs
     the dealer to be gone through before.
@@ -59,20 +64,26 @@ def worked(
     for rank in (dealer, *range(dealer)):
         if only is not None and rank not in only:
             continue
-        party, tally = _through(program, ranks, rank, counted, speed, given if rank == last else [])
+        party, tally = _through(program, ranks, rank, counted, speed, steps, given if rank == last else [])
         given = party.given if rank == dealer else given
         scripts[rank], tensors[rank] = party.acts, tally.peak
         messages[rank] = max((act.size for act in party.acts), default=0)
     return Work(scripts, tensors, messages)
 
 
-def modelled(program: Program, ranks: Ranks, counted: Counted) -> Scripts:
-    """Scripts of all ranks, as `measured.measured` gives them, of a program that is too large for that."""
-    return worked(program, ranks, counted, calibrated()).scripts
+def modelled(program: Program, ranks: Ranks, counted: Counted) -> Work:
+    """The work of all ranks of a program that is too large to be measured, at this machine's speed."""
+    return worked(program, ranks, counted, calibrated())
 
 
 def _through(
-    program: Program, ranks: Ranks, rank: int, counted: Counted, speed: Speed, coming: list[tuple[int, bytes]]
+    program: Program,
+    ranks: Ranks,
+    rank: int,
+    counted: Counted,
+    speed: Speed,
+    steps: int,
+    coming: list[tuple[int, bytes]],
 ) -> tuple[SoloParty, Tally]:
     tally = Tally(speed.price)
     party = SoloParty(
@@ -89,7 +100,7 @@ def _through(
         nonlocal done
         done += 1
         party.mark()
-        return done >= STEPS
+        return done >= steps
 
     on_shapes(program, party, counted.inputs, tally, after)
     return party, tally
