@@ -60,6 +60,7 @@ class SoloParty(Party):
         blank: larger messages have sizes alone, and nobody looks into them: for a rank that computes on shapes.
         coming: messages that the dealer's stream brings, as `given` of the dealer's SoloParty has them.
         clock: counts the seconds of work.
+        meanwhile: called where a real rank would wait for others; not counted.
 
     A peer is taken to say what this rank says, where both send equally much, and zeros otherwise.
 
@@ -78,6 +79,7 @@ class SoloParty(Party):
         blank: bool = False,
         coming: Iterable[tuple[int, bytes]] = (),
         clock: Callable[[], float] = time.thread_time,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self._place(rank, computing + clients + bool(dealer), dealer, clients)
         self.session = os.urandom(16)
@@ -86,6 +88,7 @@ class SoloParty(Party):
         self.given: list[tuple[int, bytes]] = []
         self._coming = iter(coming)
         self._clock = clock
+        self._meanwhile = meanwhile
         self._over = ""
         self._since = clock()
 
@@ -122,7 +125,7 @@ class SoloParty(Party):
             self._in(line, source, size, label, phase)
             result[source] = target
         self.observer.ends(label, phase)
-        self._since = self._clock()
+        self._go_on()
         return result
 
     def send(self, to: int, data: Buffer, label: str, phase: str = "offline") -> None:
@@ -148,7 +151,7 @@ class SoloParty(Party):
             data = self._room(size)
         self._begin()
         self._in(self.counts.line(phase, label), source, size, label, phase)
-        self._since = self._clock()
+        self._go_on()
         return data
 
     def flush(self) -> None:
@@ -171,7 +174,7 @@ class SoloParty(Party):
             self._out(line, to, len(value), label, "setup")
         for source in self._others():
             self._in(line, source, len(value), label, "setup")
-        self._since = self._clock()
+        self._go_on()
 
     def fail(self, error: BaseException) -> None:
         """Nobody is told."""
@@ -186,6 +189,11 @@ class SoloParty(Party):
     def _begin(self) -> None:
         if self.before_waiting is not None:
             self.before_waiting()
+
+    def _go_on(self) -> None:
+        """After a wait."""
+        self._meanwhile()
+        self._since = self._clock()
 
     def _act(self, kind: str, peer: int, size: int) -> None:
         now = self._clock()
