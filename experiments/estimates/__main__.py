@@ -22,7 +22,6 @@ from experiments.scaling.probe import probe
 from mpc.estimating.running import Ranks
 from mpc.estimating.survey import Survey, survey
 from mpc.estimating.transport import MessageCost
-from mpc.estimating.transport import measured as message_cost
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,6 @@ class Line:
     work: float
     processor: float
     held: dict[str, float]
-    slowdown: float
     differences: tuple[str, ...]
 
     @property
@@ -46,7 +44,7 @@ class Line:
         return self.estimated / self.step
 
 
-def surveyed(name: str, cost: MessageCost) -> Survey:
+def surveyed(name: str) -> Survey:
     """All that is estimated of a case but the network; on as many cores as this machine has, one thread a rank."""
 
     def program() -> None:
@@ -54,7 +52,7 @@ def surveyed(name: str, cost: MessageCost) -> Survey:
             train(session, name, STEPS, lambda: None)
 
     torch.set_num_threads(1)
-    return survey(program, Ranks(2), cost, seconds=10.0, cores=os.cpu_count())
+    return survey(program, Ranks(2), seconds=10.0, cores=os.cpu_count())
 
 
 def work(known: Survey) -> float:
@@ -85,8 +83,7 @@ def line(name: str, known: Survey, network: str, repeats: int) -> Line:
     assert timing.step is not None
     held = vars(timing.shares)
     return Line(
-        name, network, timing.step, statistics.median(steps), steps, work(known), processor, held, known.slowdown,
-        tuple(wrong),
+        name, network, timing.step, statistics.median(steps), steps, work(known), processor, held, tuple(wrong),
     )  # fmt: skip
 
 
@@ -113,8 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.repeats < 1:
         parser.error(f"got {options.repeats} repeats; want at least 1")
-    cost = message_cost()
-    surveys = {name: surveyed(name, cost) for name in options.only}
+    surveys = {name: surveyed(name) for name in options.only}
     lines = []
     for name in options.only:
         for network in options.networks:

@@ -87,7 +87,7 @@ def act(options: argparse.Namespace) -> int:
     parties = whole_numbers(options.parties, "--parties") if options.parties else [subject.parties]
     if options.rounds or options.graph is not None:
         return show_rounds(subject.program(), subject.ranks(parties[0]), options.steps, options.graph)
-    cost = measured()
+    cost = None if options.cores else measured()
     points = []
     for value in values:
         for number in parties:
@@ -137,7 +137,7 @@ class _Program:
 
         return script([*self._options.program, *more], module=self._options.module)
 
-    def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
+    def survey(self, ranks: Ranks, cost: MessageCost | None, name: str, value: str) -> Survey:
         """Count and measure it, with an option if it has a name."""
         from mpc.estimating.estimate import take
 
@@ -180,7 +180,7 @@ class _Job:
         few = Epochs(min(wanted.silent, FEW), min(wanted.opened, FEW))
         return program(self.job, parameters, self._rows, few)
 
-    def survey(self, ranks: Ranks, cost: MessageCost, name: str, value: str) -> Survey:
+    def survey(self, ranks: Ranks, cost: MessageCost | None, name: str, value: str) -> Survey:
         """Count and measure it, with a parameter if it has a name."""
         from mpc.estimating.jobs import survey_job
 

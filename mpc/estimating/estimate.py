@@ -12,7 +12,7 @@ import torch
 from mpc.estimating.networks import Network, network, networks
 from mpc.estimating.running import Program, Ranks
 from mpc.estimating.survey import Survey, Timing, survey
-from mpc.estimating.transport import MessageCost, measured
+from mpc.estimating.transport import MessageCost
 from mpc.estimating.trust import Way, way
 from mpc.offline import STAND_IN
 from mpc.session import Session, session
@@ -40,7 +40,9 @@ class Estimate:
         step_bytes, step_rounds, step_offline: of one step; None without steps.
         epoch_steps: steps of an epoch, None where nobody said.
         timings: seconds, one entry a network.
-        memory: bytes that a computing party needs at most; None where it was not estimated.
+        memory: bytes that the process of rank 0 needs at most, see `mpc.estimating.memory`.
+        modelled: whether seconds are from the number of operations and their calibrated speed, as it would have taken
+            too long to measure them.
     """
 
     program: str
@@ -58,7 +60,8 @@ class Estimate:
     step_offline: int | None
     epoch_steps: int | None
     timings: tuple[Timing, ...]
-    memory: int | None = None
+    memory: int
+    modelled: bool
 
     def on(self, name: str) -> Timing:
         """The seconds on one of the networks, by its name. Raises KeyError for another one."""
@@ -69,6 +72,11 @@ class Estimate:
         from mpc.estimating.tables import text
 
         return text(self)
+
+    def _repr_html_(self) -> str:
+        from mpc.estimating.tables import html
+
+        return html(self)
 
     def to_json(self) -> str:
         """All attributes, as JSON."""
@@ -136,7 +144,7 @@ def take(program: Program, ranks: Ranks, cost: MessageCost | None, **arguments: 
     for name in ("steps", "of", "epoch"):
         if arguments.get(name) is not None and arguments[name] < 1:
             raise ConfigurationError(f"{name}: got {arguments[name]}; want at least 1")
-    return survey(program, ranks, cost or measured(), **arguments)
+    return survey(program, ranks, cost, **arguments)
 
 
 def made(program: str, known: Survey, chosen: Way, found: Sequence[Network], cores: int | None = None) -> Estimate:
@@ -158,6 +166,7 @@ def made(program: str, known: Survey, chosen: Way, found: Sequence[Network], cor
         step_offline=None if step is None else step.offline,
         epoch_steps=known.epoch,
         memory=known.memory,
+        modelled=known.modelled,
         timings=tuple(known.on(one, cores, dealt=chosen.dealt) for one in found),
     )
 

@@ -109,7 +109,7 @@ def _shared(session: mpc.Session, job: Job, rows: Mapping[int, int]) -> Any:
 def survey_job(
     job: Job,
     rows: Mapping[int, int],
-    cost: MessageCost,
+    cost: MessageCost | None = None,
     *,
     parameters: Mapping[str, Any] | None = None,
     seconds: float = 5.0,

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -30,15 +30,24 @@ _BEYOND = 6
 _QUANTILE = 0.25
 """Of an act's seconds in several equal steps: the machine does other things meanwhile, which only adds."""
 
+_PAUSE = 2e-4
+"""Seconds, of the order of a message on a machine."""
+
 Scripts = Mapping[int, Sequence[Act]]
 """What each rank does."""
 
 
-def measured(program: Program, ranks: Ranks, counted: Counted, seconds: float = 5.0) -> Scripts:
+def measured(
+    program: Program,
+    ranks: Ranks,
+    counted: Counted,
+    seconds: float = 5.0,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Scripts:
     """Scripts of all ranks, measured within about so many seconds.
 
-    The ranks run one after the other, all for as many steps as rank 0 gets done. Raises TooDear if the fewest steps
-    take much longer.
+    ``meanwhile`` is called where a rank would wait. The ranks run one after the other, all for as many steps as rank 0
+    gets done. Raises TooDear if the fewest steps take much longer.
     """
     keep_freed_memory()
     last, dealer = ranks.computing - 1, ranks.dealer
@@ -50,14 +59,14 @@ def measured(program: Program, ranks: Ranks, counted: Counted, seconds: float = 
 
     limit = _BEYOND * seconds / runs
     inputs = counted.inputs
-    first = alone(program, ranks, 0, inputs, enough, seconds=limit)
+    first = alone(program, ranks, 0, inputs, enough, seconds=limit, meanwhile=meanwhile)
     parties = {0: first.party}
 
     def again(rank: int, coming: list[tuple[int, bytes]] | None = None) -> SoloParty:
         def same(done: int) -> bool:
             return not first.complete and done >= first.steps
 
-        return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit).party
+        return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit, meanwhile=meanwhile).party
 
     parties[dealer] = again(dealer)
     for rank in range(1, dealer):
@@ -65,28 +74,12 @@ def measured(program: Program, ranks: Ranks, counted: Counted, seconds: float = 
     return {rank: typical(party.acts) for rank, party in parties.items()}
 
 
-def slowdown(
-    program: Program, ranks: Ranks, counted: Counted, scripts: Scripts, others: int, seconds: float
-) -> float:
-    """How many times longer rank 0 works in a step while so many other processes do the same; at least 1."""
-    *steps, rest = split(list(scripts[0]))
-    if not steps:
-        steps = [rest]
-    begun = time.perf_counter()
-
-    def enough(done: int) -> bool:
-        return done >= len(steps) or (done >= FEWEST and time.perf_counter() - begun > seconds / 2)
-
-    with _company(program, ranks, counted, others):
-        party = alone(program, ranks, 0, counted.inputs, enough, seconds=_BEYOND * seconds).party
-    found = typical(party.acts)
-    alone_for = sum(act.seconds for act in scripts[0][: len(found)])
-    return max(1.0, sum(act.seconds for act in found) / alone_for) if alone_for else 1.0
-
-
 @contextmanager
-def _company(program: Program, ranks: Ranks, counted: Counted, others: int) -> Iterator[None]:
-    """Copies of this process that run the program as rank 0, again and again, and are killed in the end."""
+def company(program: Program, ranks: Ranks, counted: Counted, others: int) -> Iterator[None]:
+    """Meanwhile so many copies of this process run the program as rank 0, again and again; they are killed in the end.
+
+    So a rank is measured as it works beside others on one machine, which use its cores, caches and memory too.
+    """
     children = []
     try:
         for _ in range(others):
@@ -109,9 +102,15 @@ def _keep_company(program: Program, ranks: Ranks, counted: Counted) -> NoReturn:
     os.dup2(nowhere, 2)
     try:
         while os.getppid() == parent:
-            alone(program, ranks, 0, counted.inputs, lambda _: os.getppid() != parent, seconds=math.inf)
+            left = lambda _: os.getppid() != parent  # noqa: E731
+            alone(program, ranks, 0, counted.inputs, left, seconds=math.inf, meanwhile=pause)
     finally:
         os._exit(1)
+
+
+def pause() -> None:
+    """What a rank does where it would wait, so that others on this machine go on then."""
+    time.sleep(_PAUSE)
 
 
 def typical(acts: Sequence[Act]) -> list[Act]:

@@ -113,11 +113,13 @@ def alone(
     *,
     coming: list[tuple[int, bytes]] | None = None,
     seconds: float = 60.0,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Alone:
     """Run a program as one rank that really computes, without peers; until ``enough`` of the number of steps done.
 
-    ``coming``: what the dealer's stream brings, for the last computing party. Work is counted in processor seconds of
-    this thread, or in seconds of the clock if torch uses several. Raises TooDear after so many ``seconds``.
+    ``coming``: what the dealer's stream brings, for the last computing party; ``meanwhile``: see `SoloParty`. Work is
+    counted in processor seconds of this thread, or in seconds of the clock if torch uses several. Raises TooDear after
+    so many ``seconds``.
     """
     end = time.perf_counter() + seconds
     work = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -127,7 +129,8 @@ def alone(
             raise TooDear
         return work()
 
-    party = SoloParty(ranks.computing, clients=ranks.clients, rank=rank, coming=coming or [], clock=clock)
+    roles: dict[str, Any] = {"clients": ranks.clients, "rank": rank}
+    party = SoloParty(ranks.computing, **roles, coming=coming or [], clock=clock, meanwhile=meanwhile)
     done = 0
 
     def after() -> bool:

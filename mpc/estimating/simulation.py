@@ -72,12 +72,10 @@ class Machine:
 
     Attributes:
         cores: of one machine that all share.
-        slowdown: how many times longer a rank works there while another one works.
         relay: what passing a message on costs this machine, where it emulates a network.
     """
 
     cores: int | None = None
-    slowdown: float = 1.0
     relay: MessageCost | None = None
 
 
@@ -206,7 +204,7 @@ class Simulation:
             return 1.0, 1.0
         mine = min(1.0, cores / relays) if relays else 1.0
         rest = max(cores - relays * mine, _LEFT_OVER)
-        return mine, min(1.0, rest / max(1, ranks)) / self._machine.slowdown
+        return mine, min(1.0, rest / max(1, ranks))
 
     def _speeds(self) -> dict[tuple[int, int], float]:
         """Bytes a second of each message that is on a line: what its ends have, shared by their messages."""

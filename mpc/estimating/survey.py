@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
 from mpc.estimating.bounds import Shares, shares
-from mpc.estimating.measured import WARM, Scripts, extended, measured, ordinary, slowdown
+from mpc.estimating.measured import WARM, Scripts, company, extended, measured, ordinary, pause
 from mpc.estimating.networks import Network
 from mpc.estimating.running import Counted, Program, Ranks, TooDear, Totals, count, split
 from mpc.estimating.simulation import Machine, Simulation
 from mpc.estimating.transport import MessageCost
-from parties import ConfigurationError
+from mpc.estimating.transport import measured as message_cost
+from mpc.estimating.work import modelled, worked
 
 SIMULATED = 40
 """Steps that are simulated at most; a longer program goes on as these do."""
@@ -56,7 +58,8 @@ class Survey:
         whole: whether the scripts have all steps, and what comes after.
         counted: what the planner counted, perhaps of fewer steps.
         cost: of messages.
-        slowdown: how many times longer a rank works while others work on other cores of the same machine.
+        memory: bytes that the process of rank 0 needs at most.
+        modelled: whether the seconds are from the number of operations and their calibrated speed, not measured.
     """
 
     ranks: Ranks
@@ -69,7 +72,8 @@ class Survey:
     whole: bool
     counted: Counted
     cost: MessageCost
-    slowdown: float = 1.0
+    memory: int
+    modelled: bool = False
 
     def on(
         self, network: Network, cores: int | None = None, *, dealt: bool = False, relay: MessageCost | None = None
@@ -88,7 +92,7 @@ class Survey:
             scripts = {
                 rank: extended(acts, here + more.get(rank, 0), again, tail=not cut) for rank, acts in scripts.items()
             }
-        times = Simulation(scripts, network, self.cost, Machine(cores, self.slowdown, relay)).run(self.ranks.dealer)
+        times = Simulation(scripts, network, self.cost, Machine(cores, relay)).run(self.ranks.dealer)
         computing = range(self.ranks.computing)
         slowest = max(computing, key=lambda rank: (times.ranks[rank].marks or [times.seconds])[-1])
         marks, dealer = times.ranks[slowest].marks, self.ranks.dealer
@@ -114,7 +118,7 @@ class Survey:
 def survey(
     program: Program,
     ranks: Ranks,
-    cost: MessageCost,
+    cost: MessageCost | None = None,
     *,
     seconds: float = 5.0,
     steps: int | None = None,
@@ -127,20 +131,28 @@ def survey(
     Arguments:
         program: opens a session with `mpc.session()`, and runs in it.
         ranks: who takes part.
-        cost: of messages, see `transport.measured`.
+        cost: of messages, by default measured.
         seconds: how long ranks may run to measure them, about.
         steps: how many steps of an optimiser are counted; None: all.
         of: how many steps the program has, if not all are counted.
         epoch: how many steps an epoch has.
-        cores: if all ranks are to share a machine with so many: then it is measured how much they slow each other down.
+        cores: if all ranks are to share a machine with so many: then they are measured beside others.
     """
     counted = count(program, ranks, steps)
-    try:
-        scripts = measured(program, ranks, counted, seconds)
-        others = min(cores or 1, ranks.dealer + 1) - 1
-        slower = slowdown(program, ranks, counted, scripts, others, seconds) if others else 1.0
-    except TooDear:
-        raise ConfigurationError(f"the program works too long to be measured in {seconds:g} s; want more") from None
+    work = worked(program, ranks, counted, steps=WARM, only=[0])
+    scripts: Scripts | None = None
+    with suppress(TooDear):
+        work.check(0, seconds)
+        if cores is None:
+            cost = cost or message_cost()
+            scripts = measured(program, ranks, counted, seconds)
+        else:
+            with company(program, ranks, counted, ranks.dealer):
+                cost = cost or message_cost()
+                scripts = measured(program, ranks, counted, seconds, pause)
+    memory, dear = work.memory(0), scripts is None
+    if scripts is None:
+        scripts = modelled(program, ranks, counted).scripts
     done = len(counted.steps)
     one = usual(counted)
     even = one is not None
@@ -150,7 +162,8 @@ def survey(
     total = counted.total if one is None else counted.total.plus(one, more)
     have = sum(act.kind == "mark" for act in scripts[0])
     whole = counted.complete and have == done
-    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost, slower)
+    cost = cost or message_cost()
+    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost, memory, dear)
 
 
 def usual(counted: Counted) -> Totals | None:

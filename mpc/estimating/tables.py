@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpc.html import table
+
 if TYPE_CHECKING:
     from mpc.estimating.estimate import Estimate
+
+HOW = {
+    False: "from work that was measured on this machine, and a simulation of the network",
+    True: "from the number of operations at this machine's speed, and a simulation of the network",
+}
 
 _NAMES = {
     "computing": "computing",
@@ -59,8 +66,7 @@ def sent(one: Estimate) -> tuple[list[str], list[list[str]]]:
          size(one.step_offline)],
         ["messages of rank 0", f"{one.messages:,}", "–"],
     ]  # fmt: skip
-    if one.memory is not None:
-        shown.append(["memory of a party, at most", size(one.memory), "–"])
+    shown.append(["memory of a party, about", size(one.memory), "–"])
     return ["", f"in all, {one.steps:,} steps" if one.steps else "in all", "a step"], shown
 
 
@@ -82,4 +88,10 @@ def title(one: Estimate) -> str:
 
 def text(one: Estimate) -> str:
     """The estimate for a terminal."""
-    return "\n".join([title(one), "", *aligned(*sent(one)), "", *aligned(*timed(one)), "", f"trust: {one.way.trust}"])
+    lines = [title(one), "", *aligned(*sent(one)), "", *aligned(*timed(one)), "", f"trust: {one.way.trust}"]
+    return "\n".join([*lines, f"seconds: {HOW[one.modelled]}"])
+
+
+def html(one: Estimate) -> str:
+    """The estimate for a notebook."""
+    return table(*sent(one), title(one)) + "\n" + table(*timed(one), f"seconds: {HOW[one.modelled]}")

@@ -68,13 +68,6 @@ def test_cores_are_shared():
     assert (found.computing, found.cores) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
 
 
-def test_ranks_slow_each_other_down():
-    """The second one ends after 0.5 s of work at half speed; the first then goes on alone."""
-    work = {0: [Act(1.0, "mark")], 1: [Act(0.5, "mark")]}
-    times = run(work, Network("test", 0.0, 1e6), cores=2, slowdown=2.0)
-    assert [times.ranks[rank].marks for rank in (0, 1)] == [[pytest.approx(1.5)], [pytest.approx(1.0)]]
-
-
 def test_an_emulated_network_takes_cores():
     """One core: relays go first, and take a second for each of two messages, before they are on the line."""
     work = {0: [Act(0.0, "send", 1, 0), Act(1.0, "mark")], 1: [Act(0.0, "send", 0, 0), Act(1.0, "mark")]}
