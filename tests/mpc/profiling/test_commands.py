@@ -33,7 +33,13 @@ def test_processes_over_tls(tmp_path, capfd, monkeypatch):
 
 def test_sessions_of_one_process_profile_themselves(tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "a" / "b"))
-    counts = mpc.simulate(3, lambda session: (sequential(session), session)[1].counts)
+
+    def program(session):
+        mpc.plan(lambda planner: planner.share(None, owner=0, shape=(2, 2)).relu(), 3)  # is in no file
+        sequential(session)
+        return session.counts
+
+    counts = mpc.simulate(3, program)
     p = mpc.Profile.load(*(tmp_path / "a" / "b").iterdir())
     assert [p.total(rank).sent for rank in range(3)] == [each.bytes_sent for each in counts]
     (tmp_path / "file").touch()
