@@ -14,6 +14,7 @@ from mpc.announce import announce, message, refuse_errors
 from mpc.data.tables import Column, encode, problems, read_table
 from mpc.estimators.classifier import Classifier
 from mpc.jobs.membership import Membership
+from mpc.profiling.current import counts_as
 from parties import ConfigurationError
 from parties.job import Job
 
@@ -62,6 +63,7 @@ def load(job: Job, name: str, path: Path) -> tuple[Tensor | None, Tensor | None]
     return (encode(frame, features) if features else None), y
 
 
+@counts_as("share")
 def share_tables(session: Session, member: Membership | None = None) -> tuple[SharedTensor, SharedTensor]:
     """Share what the owners bring: features (rows, width) with the columns in the job's order, and labels.
 

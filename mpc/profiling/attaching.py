@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 def attach(session: Session) -> Profiler:
     """One profile more."""
     profiler = session.account
+    first = profiler is None
     if profiler is None:
         profiler = session.account = Profiler(session.rank, session.computing, session.counts)
     profiler.users += 1
     if profiler.users == 1:
         profiler.resume()
+        if first:
+            profiler.recorder.begun = profiler.recorder.ended
         session.profiler = profiler
         session.protocol.watch(profiler.recorder)
         hooks.install(profiler)

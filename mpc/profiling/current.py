@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
+from weakref import ReferenceType, ref
 
 from mpc.profiling import FOLDER
 from parties import DryParty
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from mpc.profiling.profiler import Profiler
     from mpc.session import Session
 
-_SESSIONS: ContextVar[tuple[Session, ...]] = ContextVar("open sessions", default=())
+_SESSIONS: ContextVar[tuple[ReferenceType[Session], ...]] = ContextVar("open sessions", default=())
 _PROFILES: ContextVar[tuple[Profile, ...]] = ContextVar("open profiles", default=())
 
 P = ParamSpec("P")
@@ -26,14 +27,17 @@ R = TypeVar("R")
 
 def session() -> Session | None:
     """The session that was opened last on this thread, of those that are open."""
-    sessions = _SESSIONS.get()
-    return sessions[-1] if sessions else None
+    for each in reversed(_SESSIONS.get()):
+        found = each()
+        if found is not None:
+            return found
+    return None
 
 
 def profiler() -> Profiler | None:
     """What profiles of that session account with; None if there is none."""
-    sessions = _SESSIONS.get()
-    return sessions[-1].profiler if sessions else None
+    now = session()
+    return None if now is None else now.profiler
 
 
 def opened(one: Session) -> None:
@@ -43,7 +47,7 @@ def opened(one: Session) -> None:
         from mpc.profiling.profile import Profile
 
         began(Profile(folder=Path(folder)))
-    _SESSIONS.set((*_SESSIONS.get(), one))
+    _SESSIONS.set((*_SESSIONS.get(), ref(one)))
     for each in _PROFILES.get():
         each.begins(one, whole=True)
 
@@ -52,7 +56,7 @@ def closed(one: Session) -> None:
     """It is over."""
     for each in _PROFILES.get():
         each.ends(one)
-    _SESSIONS.set(tuple(other for other in _SESSIONS.get() if other is not one))
+    _SESSIONS.set(tuple(other for other in _SESSIONS.get() if other() not in (one, None)))
 
 
 def began(one: Profile) -> None:
@@ -67,7 +71,9 @@ def ended(one: Profile) -> None:
     """It is over."""
     _PROFILES.set(tuple(other for other in _PROFILES.get() if other is not one))
     for each in _SESSIONS.get():
-        one.ends(each)
+        found = each()
+        if found is not None:
+            one.ends(found)
 
 
 Method = Callable[Concatenate["Session", P], R]

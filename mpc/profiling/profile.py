@@ -15,7 +15,7 @@ from mpc.profiling.account import Account, between, event
 from mpc.profiling.attaching import attach, detach
 from mpc.profiling.files import make_folder
 from mpc.profiling.rows import Row, check_fields, group, sort
-from parties import ConfigurationError
+from parties import ConfigurationError, DryParty
 from protocols.recorder import Snapshot
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ class Profile:
 
     def begins(self, session: Session, *, whole: bool) -> None:
         """A session takes part from now on, ``whole`` from its own beginning on."""
+        if self.folder is not None and isinstance(session.party, DryParty):
+            return  # what ranks do is wanted there, not what they plan
         recorder = attach(session).recorder
         with self._lock:
             self._open[id(session)] = session, None if whole else recorder.snapshot()
@@ -101,10 +103,11 @@ class Profile:
     def ends(self, session: Session) -> None:
         """Not any more."""
         with self._lock:
-            if id(session) in self._open:
-                self._accounts.append(self._account(session))
-                del self._open[id(session)]
-                detach(session)
+            if id(session) not in self._open:
+                return
+            self._accounts.append(self._account(session))
+            del self._open[id(session)]
+            detach(session)
         if self.folder is not None:
             self.save(self.folder / f"rank-{session.rank}.json", session.rank)
 
@@ -128,14 +131,16 @@ class Profile:
     def accounts(self, rank: int | None = None) -> list[Account]:
         """Of one rank, by default the lowest computing one, for each session. Raises ConfigurationError if none."""
         with self._lock:
-            found = self._accounts + [self._account(session) for session, _ in self._open.values()]
-        if rank is None and found:
-            rank = min(found, key=lambda one: (one.rank >= one.computing, one.rank)).rank
-        chosen = [one for one in found if one.rank == rank]
-        if not chosen:
-            known = ", ".join(map(str, sorted({one.rank for one in found}))) or "none: no session was open"
-            raise ConfigurationError(f"profile of rank {rank}; want one of {known}")
-        return chosen
+            opened = [session for session, _ in self._open.values()]
+            known = {one.rank: one.computing for one in self._accounts}
+            known |= {one.rank: one.computing for one in opened}
+            if rank is None and known:
+                rank = min(known, key=lambda one: (one >= known[one], one))
+            if rank not in known:
+                text = ", ".join(map(str, sorted(known))) or "none: no session was open"
+                raise ConfigurationError(f"profile of rank {rank}; want one of {text}")
+            now = [self._account(session) for session in opened if session.rank == rank]
+            return [one for one in self._accounts if one.rank == rank] + now
 
     @property
     def ranks(self) -> list[int]:
@@ -192,13 +197,14 @@ class Profile:
 
     def timeline(self, rank: int | None = None) -> list[Moment]:
         """Operations, rounds and waits in order; bounded: of a long run the first 200,000 events."""
-        found = []
-        for account in self.accounts(rank):
+        found, accounts = [], self.accounts(rank)
+        start = min(account.begin for account in accounts)
+        for account in accounts:
             for line in account.events:
                 one = event(line)
                 if one.kind in {"operation", "round", "wait"}:
                     place, step = account.wheres[one.where]
-                    begin, end = one.begin - account.begin, one.end - account.begin
+                    begin, end = one.begin - start, one.end - start
                     places = account.places[place]
                     found.append(
                         Moment(begin, end, one.kind, *places, step, one.sent, one.received, one.waiting)

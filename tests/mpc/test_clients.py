@@ -13,6 +13,7 @@ import parties
 from mpc.estimators import LogisticRegression
 from mpc.randomness import seeded
 from parties import ConfigurationError, DisagreementError, PeerLost, Role
+from tests.mpc.profiling.programs import check_files
 from tests.parties.starting import Ended, mpirun
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -338,6 +339,8 @@ def test_a_clients_file_gives_the_weights_of_a_running_dealer(tmp_path):
 
 PROGRAM = """
 import gc
+import json
+from pathlib import Path
 import torch
 import mpc
 from protocols.additive_share import AdditiveShare
@@ -353,6 +356,9 @@ with mpc.session() as session:
     shares = [one for one in gc.get_objects() if type(one) is AdditiveShare and one.data is not None]
 gap = "none" if got is None else f"below 1e-4: {bool((got - torch.sigmoid(X @ W)).abs().max() < 1e-4)}"
 values = sum(not one.data.is_meta for one in shares)
+sums = session.counts.total()
+counted = [sums.bytes_sent, sums.bytes_received, sums.messages, sums.rounds]
+Path(__file__).with_name(f"counted-{session.rank}.json").write_text(json.dumps(counted))
 print(f"{session.role.value} gap {gap}; shares: {bool(shares)}, with values: {bool(values)}")
 """
 
@@ -380,4 +386,6 @@ def test_over_tls(tmp_path):
 def test_over_mpi(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     command = ["-n", "4", sys.executable, str(tmp_path / "program.py")]
-    check_run(Ended(["env", "JOINTFIT_CLIENTS=1", mpirun(), *command], timeout=240))
+    profiled = f"JOINTFIT_PROFILE={tmp_path}"
+    check_run(Ended(["env", "JOINTFIT_CLIENTS=1", profiled, mpirun(), *command], timeout=240))
+    check_files(tmp_path, 4)

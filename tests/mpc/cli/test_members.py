@@ -119,7 +119,8 @@ def test_three_institutions_one_behind_a_relay(place):
     running = place.start("relay", "--listen", f"127.0.0.1:{relay}")
     wait_for(lambda: reached(relay))
     job = place.job(relay=f'[relay]\naddress = "127.0.0.1:{relay}"', hidden=("north", "south"))
-    others = {"south": ["--log-json", "--progress"], "dealer": []}
+    profiles = place.folder / "profiles"
+    others = {"south": ["--log-json", "--progress", "--profile", str(profiles)], "dealer": ["--profile", str(profiles)]}
     started = {name: place.start(*place.arguments(name, job), *more) for name, more in others.items()}
     arguments = [*place.arguments("north", job), "--progress", "--report", str(place.folder / "north.html")]
     north = Terminal([sys.executable, "-m", "mpc.cli", *arguments], place.folder, columns=200)
@@ -148,6 +149,13 @@ def test_three_institutions_one_behind_a_relay(place):
     assert record.quality[0].rows == len(rows_of("north"))
     for page in ("north.html", "north.json"):
         assert values_in((place.folder / page).read_text("utf-8")) == []
+
+    assert all(values_in(path.read_text("utf-8")) == [] for path in profiles.iterdir())
+    profile = mpc.Profile.load(*profiles.iterdir())
+    assert profile.ranks == [1, 2]
+    (closed,) = (each for each in events if each["event"] == "closed")
+    assert profile.total().rounds == closed["rounds"]
+    assert {row.key[0] for row in profile.rows(("part",))} >= {"share", "forward", "backward", "optimizer", "reveal"}
 
     state = place.folder / "state"
     plain, x, y = plain_model()

@@ -1,9 +1,13 @@
 """Programs that are profiled: each is called with a session, and settles what it did."""
 
+import json
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+import mpc
 
 torch.manual_seed(1)
 X, Y, IMAGES = torch.randn(6, 4), torch.rand(6, 2), torch.randn(2, 1, 6, 6)
@@ -90,6 +94,17 @@ def decomposed(session):
     x, y = given(session, X, 0), given(session, Y, last_owner(session))
     z = F.layer_norm(x, [4]) + F.gelu(x).softmax(-1)
     session.reveal(torch.addcdiv(z.sum(), y.sum(), y.sum() + 3.0).abs())
+
+
+def check_files(folder, ranks):
+    """Each rank's account is what its transport counted, which the program wrote down at its end."""
+    p = mpc.Profile.load(*sorted(folder.glob("rank-*.json")))
+    assert p.ranks == list(range(ranks))
+    for rank in p.ranks:
+        total = p.total(rank)
+        counted = json.loads((folder / f"counted-{rank}.json").read_text())
+        assert [total.sent, total.received, total.messages, total.rounds] == counted
+    return p
 
 
 ALL = (sequential, convolution, two_models, double, decomposed)

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+import threading
 import time
 
 import pytest
@@ -37,10 +38,11 @@ def info(connection):
 
 
 class Kernel:
-    """What the connections of one rank carried until now: (sent, received) of data, and of control."""
+    """What the connections of one rank carried until now, when no rank is ahead of another."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, together):
         channel.flush()
+        together.wait(30)
         pairs = channel._pairs.values()
         end = time.monotonic() + 10
         while any(info(pair.outbox._connection)[2] for pair in pairs) and time.monotonic() < end:
@@ -49,19 +51,21 @@ class Kernel:
         self.received = sum(info(pair.inbox._connection)[1] for pair in pairs)
         self.backwards = sum(info(pair.outbox._connection)[1] + info(pair.inbox._connection)[0] for pair in pairs)
         self.control = sum(info(pair._line.connection)[0] for pair in pairs)
+        together.wait(30)
 
 
 def over(make, program):
     """Run a program on ranks that are threads with real connections."""
     listeners = [listen(("127.0.0.1", 0)) for _ in range(RANKS)]
     addresses = [listener.getsockname() for listener in listeners]
+    barrier = threading.Barrier(RANKS)
 
     def run(rank):
         channel = make(rank, direct_routes(rank, addresses), Doors(listeners[rank]))
         party = Party(channel, dealer=True)
         with torch.autograd.grad_mode.set_multithreading_enabled(False), mpc.session(party=party) as session:
             session.ordinary = None
-            return program(session, channel)
+            return program(session, channel, barrier)
 
     results = together(*(lambda rank=rank: run(rank) for rank in range(RANKS)))
     for result in results:
@@ -70,17 +74,17 @@ def over(make, program):
     return results
 
 
-def measured(session, channel):
+def measured(session, channel, together):
     model = session.share_module(small(), owner=0)
     x = given(session, WIDE, 0)
     session.settle([model(x[:6])])
     session.protocol.correlations.flush()
-    overhead, before = session.counts.overhead_bytes, Kernel(channel)
+    overhead, before = session.counts.overhead_bytes, Kernel(channel, together)
     with mpc.profile() as p:
         torch.nn.functional.mse_loss(model(x)[:6], given(session, Y, 1)).backward()
         session.settle([each.grad for each in model.parameters()])
         session.protocol.correlations.flush()
-    return p, before, Kernel(channel), session.counts.overhead_bytes - overhead
+    return p, before, Kernel(channel, together), session.counts.overhead_bytes - overhead
 
 
 def messages(p, rank, kind):

@@ -21,6 +21,9 @@ def check_equal(total, counts):
 def check_groupings(p, rank):
     total = p.total(rank)
     assert total.alone == total.rounds
+    seconds = sum(account.end - account.begin for account in p.accounts(rank))
+    assert total.computing + total.waiting == pytest.approx(seconds, rel=1e-9)
+    assert min(total.computing, total.waiting) >= 0
     for by in GROUPINGS:
         rows = p.rows(by, rank)
         assert len({row.key for row in rows}) == len(rows)
@@ -88,6 +91,7 @@ def test_inside_a_session_it_has_what_was_counted_meanwhile():
             with mpc.profile() as last:
                 session.settle([waits, pending])
             after = session.counts.snapshot()
+            check_equal(whole.total(), after - before)  # while it is on
             late = model(x * 3)
         end = session.counts.snapshot()
         session.settle([late])
@@ -110,6 +114,24 @@ def test_inside_a_session_it_has_what_was_counted_meanwhile():
             assert modules >= {("1",), ("2",)}  # made inside the outer profile, opened in the inner one
         assert again.total().sent <= final.bytes_sent - end.bytes_sent
     assert not hooks._HANDLES
+
+
+def test_several_sessions_of_one_profile():
+    def program(session):
+        with mpc.profile() as inner:
+            session.reveal(given(session, X, 0).relu())
+        assert inner.ranks == [session.rank]
+        return session.counts
+
+    with mpc.profile() as p:
+        first, second = mpc.simulate(3, program), mpc.simulate(3, program)
+        for rank in p.ranks:  # may be asked before it ends
+            assert p.total(rank).sent == first[rank].bytes_sent + second[rank].bytes_sent
+            check_groupings(p, rank)
+    assert len(p.accounts(2)) == 2
+    assert p.timeline()[-1].end > p.accounts()[0].end - p.accounts()[0].begin
+    assert "total" in p.table(part="backward")
+    assert p.rows(part="backward") == []
 
 
 def test_what_was_made_before_a_profile_counts_for_the_program():
