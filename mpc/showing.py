@@ -36,7 +36,8 @@ def show_session(session: Session) -> str:
     """The ranks and their roles; what this rank sent and received; what was revealed so far, to whom."""
     ranks = [(rank, _role(session, rank), "this one" if rank == session.rank else "") for rank in range(session.size)]
     lines = [(phase, session.counts.total(phase)) for phase in _PHASES]
-    counts = [(phase, c.bytes_sent, c.bytes_received, c.messages, c.rounds) for phase, c in lines]
+    parts = [(phase, (c.bytes_sent, c.bytes_received, c.messages, c.rounds)) for phase, c in lines]
+    counts = [(phase, *(f"{number:,}" for number in numbers)) for phase, numbers in parts]
     revealed = [(line,) for line in session.reveals]
     shown = [
         table(("rank", "role", ""), ranks, f"Session, protocol {session.protocol_name}"),

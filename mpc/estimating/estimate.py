@@ -70,6 +70,11 @@ class Estimate:
 
         return text(self)
 
+    def _repr_html_(self) -> str:
+        from mpc.estimating.tables import markup
+
+        return markup(self)
+
     def to_json(self) -> str:
         """All attributes, as JSON."""
         return json.dumps(asdict(self), indent=2)

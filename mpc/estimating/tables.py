@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpc.html import table
+
 if TYPE_CHECKING:
     from mpc.estimating.estimate import Estimate
 
@@ -83,3 +85,8 @@ def title(one: Estimate) -> str:
 def text(one: Estimate) -> str:
     """The estimate for a terminal."""
     return "\n".join([title(one), "", *aligned(*sent(one)), "", *aligned(*timed(one)), "", f"trust: {one.way.trust}"])
+
+
+def markup(one: Estimate) -> str:
+    """The estimate for a notebook."""
+    return "\n".join([table(*sent(one), title(one)), table(*timed(one), f"trust: {one.way.trust}")])
