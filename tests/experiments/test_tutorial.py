@@ -26,6 +26,7 @@ def text(cell):
 
 @pytest.mark.processes
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_it_runs_and_shows_what_is_stored(tmp_path):
     stored = nbformat.read(PATH, as_version=4)
     fresh = copy.deepcopy(stored)
