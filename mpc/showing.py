@@ -50,7 +50,9 @@ def show_session(session: Session) -> str:
 def _holdings(session: Session, elements: int) -> list[tuple[str, str]]:
     if session.protocol_name == "plain":
         return [("this process holds", "the value itself: the protocol 'plain' hides nothing")]
-    share = f"one share: {elements:,} random numbers, which say nothing without the others'"
+    share = f"its part of {elements:,} numbers, as protocol '{session.protocol_name}' splits them"
+    if session.protocol_name == "additive":
+        share = f"one share: {elements:,} random numbers, which say nothing without the others'"
     held = {rank: (f"rank {rank} holds", share) for rank in range(session.computing)}
     for rank in range(session.computing, session.size):
         held[rank] = (f"rank {rank}, a {_role(session, rank)}, holds", "nothing")
