@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-_NUMBER = ' style="text-align:right"'
-_CAPTION = ' style="caption-side:top;text-align:left"'
+_NUMBER = re.compile(r"-?[\d,]+(\.\d+)?(e[+-]\d+)?( ?[A-Za-zµ%/]{1,4})?|–|")
+"""A number, with a unit perhaps, or that there is none."""
+
+_CELL = "padding:2px 8px"
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """An HTML table: a heading for each column, a row for each of ``rows``; numbers stand right.
+    """An HTML table: a heading for each column, a row for each of ``rows``; columns of numbers stand right.
 
     Without headings (an empty sequence) the first cell of each row is its heading. A cell shows ``str`` of what it
     holds: format floats before. Raises ValueError for a row that has not as many cells as there are headings.
     """
+    lines = [[str(cell) for cell in row] for row in rows]
+    for line in lines:
+        if headers and len(line) != len(headers):
+            raise ValueError(f"row of {len(line)} cells; want {len(headers)}")
+    sides = [_side([line[place] for line in lines]) for place in range(len(headers))]
     parts = ["<table>"]
     if caption:
-        parts.append(f"<caption{_CAPTION}>{escape(caption)}</caption>")
+        style = "caption-side:top;text-align:left;white-space:nowrap"
+        parts.append(f'<caption style="{style}">{escape(caption)}</caption>')
     if headers:
-        parts.append("<thead><tr>" + "".join(f"<th>{escape(each)}</th>" for each in headers) + "</tr></thead>")
+        cells = [_cell("th", head, side) for head, side in zip(headers, sides, strict=True)]
+        parts.append("<thead><tr>" + "".join(cells) + "</tr></thead>")
     parts.append("<tbody>")
-    for row in rows:
-        if headers and len(row) != len(headers):
-            raise ValueError(f"row of {len(row)} cells; want {len(headers)}")
-        cells = [_cell("th" if not headers and place == 0 else "td", each) for place, each in enumerate(row)]
+    for line in lines:
+        cells = [
+            _cell("td" if headers or place else "th", cell, sides[place] if headers else "left")
+            for place, cell in enumerate(line)
+        ]
         parts.append("<tr>" + "".join(cells) + "</tr>")
     return "\n".join([*parts, "</tbody>", "</table>"])
 
 
-def _cell(tag: str, value: object) -> str:
-    right = _NUMBER if isinstance(value, int | float) and not isinstance(value, bool) else ""
-    return f"<{tag}{right}>{escape(str(value))}</{tag}>"
+def _side(column: Sequence[str]) -> str:
+    return "right" if column and all(_NUMBER.fullmatch(cell) for cell in column) and any(column) else "left"
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    return f'<{tag} style="{_CELL};text-align:{side}">{escape(text)}</{tag}>'

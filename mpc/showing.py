@@ -36,7 +36,8 @@ def show_session(session: Session) -> str:
     """The ranks and their roles; what this rank sent and received; what was revealed so far, to whom."""
     ranks = [(rank, _role(session, rank), "this one" if rank == session.rank else "") for rank in range(session.size)]
     lines = [(phase, session.counts.total(phase)) for phase in _PHASES]
-    counts = [(phase, c.bytes_sent, c.bytes_received, c.messages, c.rounds) for phase, c in lines]
+    parts = [(phase, (c.bytes_sent, c.bytes_received, c.messages, c.rounds)) for phase, c in lines]
+    counts = [(phase, *(f"{number:,}" for number in numbers)) for phase, numbers in parts]
     revealed = [(line,) for line in session.reveals]
     shown = [
         table(("rank", "role", ""), ranks, f"Session, protocol {session.protocol_name}"),
@@ -49,7 +50,9 @@ def show_session(session: Session) -> str:
 def _holdings(session: Session, elements: int) -> list[tuple[str, str]]:
     if session.protocol_name == "plain":
         return [("this process holds", "the value itself: the protocol 'plain' hides nothing")]
-    share = f"one share: {elements:,} random numbers, which say nothing without the others'"
+    share = f"its part of {elements:,} numbers, as protocol '{session.protocol_name}' splits them"
+    if session.protocol_name == "additive":
+        share = f"one share: {elements:,} random numbers, which say nothing without the others'"
     held = {rank: (f"rank {rank} holds", share) for rank in range(session.computing)}
     for rank in range(session.computing, session.size):
         held[rank] = (f"rank {rank}, a {_role(session, rank)}, holds", "nothing")

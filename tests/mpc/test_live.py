@@ -209,7 +209,8 @@ def test_lines_go_to_the_log_where_there_is_one(capsys, restored):
 def session(rank=0, agreed=None, transport="tls"):
     counts = Counts()
     party = SimpleNamespace(channel=SimpleNamespace(transport=transport))
-    made = SimpleNamespace(rank=rank, role=Role.COMPUTING, counts=counts, agreed=agreed, party=party, pulse=None, is_planner=False)
+    made = SimpleNamespace(rank=rank, role=Role.COMPUTING, counts=counts, agreed=agreed, party=party, pulse=None)
+    made.is_planner = False
     counts.sent(counts.line("online", "x"), 1, 700)
     counts.line("online", "x").rounds = 3
     return made

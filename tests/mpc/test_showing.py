@@ -42,7 +42,8 @@ def test_tables_of_a_session_that_is_over(ranks, clients):
         table = cells(session._repr_html_())
         assert [str(rank), session.role.value, "this one"] in table
         each = session.counts.total("online")
-        assert ["online", *map(str, (each.bytes_sent, each.bytes_received, each.messages, each.rounds))] in table
+        numbers = (each.bytes_sent, each.bytes_received, each.messages, each.rounds)
+        assert ["online", *(f"{number:,}" for number in numbers)] in table
         assert [session.reveals[-1]] in table
         for text in (*shown, session._repr_html_()):
             assert not any(value in text for value in ("12.25", "3.5", "0.125", "700", "41"))
