@@ -52,7 +52,7 @@ class Draft:
         """Settings of the estimator: about 150 steps, three epochs at least."""
         rows = max(self.rows.values(), default=0) if self.section.owners else sum(self.rows.values())
         batch = 32 if 0 < rows < 256 else 64 if rows < 5000 else 256
-        epochs = min(60, max(3, math.ceil(_STEPS / math.ceil(rows / batch)))) if rows else 20
+        epochs = min(40, max(3, math.ceil(_STEPS / math.ceil(rows / batch)))) if rows else 20
         return {"epochs": epochs, "batch": batch, "lr": 0.05, "seed": 0}
 
 
