@@ -103,6 +103,11 @@ def draft(files: Mapping[str, Path], wishes: Wishes, split: str | None = None) -
         raise ConfigurationError(f"nobody brings the label {wishes.label!r}")
     if len(section.columns) < 2:
         raise ConfigurationError("there is no column beside the label; want one at least")
+    notes += tuple(
+        f"{each.name!r} has categories that differ in capitals alone; one way of writing them makes fewer"
+        for each in section.columns
+        if len({name.casefold() for name in each.categories}) < len(each.categories)
+    )
     tables = {owner.name: owner.path for owner in owners if owner.frame is not None}
     return Draft(section, tables, rows if len(rows) == len(owners) else {}, notes, tuple(files))
 
