@@ -21,8 +21,7 @@ there, and what that printed, a .toml, stands for the table.
 {
     examples(
         ("jointfit init", "job.toml and data/ in this folder"),
-        ("jointfit init heart", "in the new folder heart/"),
-        ("jointfit run --job heart/job.toml", "try it: all members on this machine"),
+        ("jointfit init heart", "in the new folder heart/; then try `jointfit run --job heart/job.toml`"),
         ("jointfit init mine --table hospital_a=a.csv --table hospital_b=b.csv --label malignant", "own tables"),
         ("jointfit run --job mine/job.toml", "train on them, on this machine"),
         ("jointfit init sent --table hospital_a=a.toml --table hospital_b=b.toml --label malignant", ""),

@@ -28,9 +28,9 @@ Institutions apart: each runs `jointfit party --profile DIR`; who has the files 
 examples:
   jointfit profile -n 3 train.py                       two parties and a dealer
   jointfit profile -n 3 --by op --sort computing train.py
-  jointfit profile -n 4 --by part,module,step --limit 50 -m experiments.clinical
+  jointfit profile -n 4 --by part,module,step --limit 50 -m train
   jointfit profile --job job.toml --out costs          rehearse a job
-  jointfit profile --read rank-0.json rank-1.json      what others measured, with their clocks aligned
+  jointfit profile --read costs/rank-0.json costs/rank-1.json      what was measured, with clocks aligned
 
 The exit code is that of the rank that failed first.
 {said(0, 1, 2, 3, 4, 5, 7, 130)}"""

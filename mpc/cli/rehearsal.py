@@ -39,7 +39,21 @@ def rehearse(options: argparse.Namespace, environ: Mapping[str, str] | None = No
     roles: dict[str, Any] = {"dealer": job.dealer is not None, "clients": len(job.clients)}
     with watching(options.progress, job.names) as progress:
         variables = {**progress_of(options), **(environ or {})}
-        return run_local(command, job.size, **roles, prefix=False, environ=variables, progress=progress)
+        code = run_local(command, job.size, **roles, prefix=False, environ=variables, progress=progress)
+    if not code:
+        _say_results(job, state)
+    return code
+
+
+def _say_results(job: Job, state: Path) -> None:
+    """What each receiver learned and where it lies, if the job trains an estimator."""
+    for name in job.names:
+        found = state / name / "results.json"
+        if found.is_file():
+            said = json.loads(found.read_text("utf-8"))
+            numbers = [f"score {said['score']:.4f}"] if "score" in said else []
+            numbers += [f"loss {said['losses'][-1]['loss']:.4f} in the end"] if "losses" in said else []
+            print(f"{name} learned: {', '.join([*numbers, f'all of it in {found.parent}'])}")
 
 
 def _tables(job: Job, folder: Path, given: list[str]) -> dict[str, str]:

@@ -14,8 +14,8 @@ they agree to show each other what they learned.
 
 {
     examples(
-        ("jointfit report run.json --out run.html", ""),
-        ("jointfit report hospital_a.json hospital_b.json --out both.html", "two members of one run"),
+        ("jointfit report pages/rank-0.json --out again.html", ""),
+        ("jointfit report pages/rank-0.json pages/rank-1.json --out both.html", "two ranks of one run"),
     )
 }
 

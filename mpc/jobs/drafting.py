@@ -52,7 +52,7 @@ class Draft:
         """Settings of the estimator: about 150 steps, three epochs at least."""
         rows = max(self.rows.values(), default=0) if self.section.owners else sum(self.rows.values())
         batch = 32 if 0 < rows < 256 else 64 if rows < 5000 else 256
-        epochs = min(60, max(3, math.ceil(_STEPS / math.ceil(rows / batch)))) if rows else 20
+        epochs = min(40, max(3, math.ceil(_STEPS / math.ceil(rows / batch)))) if rows else 20
         return {"epochs": epochs, "batch": batch, "lr": 0.05, "seed": 0}
 
 
@@ -103,6 +103,11 @@ def draft(files: Mapping[str, Path], wishes: Wishes, split: str | None = None) -
         raise ConfigurationError(f"nobody brings the label {wishes.label!r}")
     if len(section.columns) < 2:
         raise ConfigurationError("there is no column beside the label; want one at least")
+    notes += tuple(
+        f"{each.name!r} has categories that differ in capitals alone; one way of writing them makes fewer"
+        for each in section.columns
+        if len({name.casefold() for name in each.categories}) < len(each.categories)
+    )
     tables = {owner.name: owner.path for owner in owners if owner.frame is not None}
     return Draft(section, tables, rows if len(rows) == len(owners) else {}, notes, tuple(files))
 

@@ -2,8 +2,9 @@
 
 The rule that a help keeps: its examples, pasted one after the other in one folder, all work. Each help gets a folder of
 its own, with the files that examples name: tables, keys, a job, a program, what an earlier run left. Nothing in the
-examples is replaced but the relay's port, 7400, by a free one; the job has addresses on loopback and the fingerprints
-of the keys. A new command needs nothing here, as long as its examples do with these files.
+examples is replaced but what `REPLACED` says: the relay's port, by a free one, and the seconds for which an estimate
+measures. The job has addresses on loopback and the fingerprints of the keys. A new command needs nothing here, as long
+as its examples do with these files.
 
 What an example takes part in needs the others: while one member runs `check`, `party` or `dealer`, the others do, and
 begin a run with empty state folders, unless it resumes.
@@ -43,7 +44,8 @@ import mpc
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int, default=1)
-epochs = parser.parse_args().epochs
+parser.add_argument("--batch", type=int, default=12)
+options = parser.parse_args()
 features = torch.linspace(-1, 1, 24).reshape(12, 2)
 labels = (features.sum(dim=1, keepdim=True) > 0).float()
 
@@ -52,11 +54,12 @@ with mpc.session() as session:
     y = session.share(labels if session.rank == 1 else None, owner=1, shape=(12, 1))
     model = session.share_module(torch.nn.Linear(2, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(epochs):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+    for _ in range(options.epochs):
+        for rows in torch.arange(12).split(options.batch):
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     value = session.reveal(loss)
     if session.rank == 0:
         print(f"loss {value}")
@@ -64,6 +67,7 @@ with mpc.session() as session:
 MAKES = {
     "keygen": ["hospital_?.key", "hospital_?.crt", "keys"],
     "init": ["job.toml", "data"],
+    "run": ["pages"],
     "deal": ["deal"],
     "": ["hospital_a.key", "hospital_a.crt"],
 }
@@ -71,6 +75,8 @@ MAKES = {
 TYPED = {"jointfit keygen hospital_b --passphrase": "correct horse"}
 ENDLESS = ("jointfit relay",)
 TOGETHER = ("check", "party", "dealer")
+"""Members' commands, which need the others."""
+REPLACED = {"jointfit estimate ": "jointfit estimate --measure 1 ", ":7400": f":{free_port()}"}
 
 
 def helps():
@@ -124,6 +130,7 @@ def scene(tmp_path_factory, forks):
         *(f"jointfit columns {name}.csv --label malignant > {name}.toml" for name in "ab"),
         "jointfit init . --table hospital_a=a.csv --table hospital_b=b.csv --label malignant --drop patient",
         "jointfit deal -n 3 --out deal train.py",
+        "jointfit run -n 3 --report pages train.py",
     ]
     for line in lines:
         paste(line, folder, forks)
@@ -143,6 +150,8 @@ def test_every_example_works_when_pasted(command, scene, forks, tmp_path):
         for path in folder.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for line in examples(HELPS[command]):
+        for before, after in REPLACED.items():
+            line = line.replace(before, after)
         if line.split()[1] in TOGETHER and "--alone" not in line:
             together(line, folder, forks)
         elif line.startswith(ENDLESS):
@@ -229,8 +238,8 @@ def together(line, folder, forks):
 
 def until_ended(line, folder, forks):
     """Run what has no end of its own until it listens, and end it by SIGTERM."""
-    port = free_port()
-    running = Line(f"exec {line.replace(':7400', f':{port}')}", folder, forks)
+    running = Line(f"exec {line}", folder, forks)
+    port = int(line.rpartition(":")[2])
     for _ in range(200):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             break

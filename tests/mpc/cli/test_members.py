@@ -95,6 +95,7 @@ def test_init_then_run(tmp_path, monkeypatch):
     losses = [bool(re.search(r" 0\.\d{4}( +ended)?$", line)) for line in table[1:]]
     assert losses == [True, True, False], "as the job lists it"
     assert "INFO hospital_a: ended well" in terminal.seen[-1]
+    assert re.search(r"^hospital_a learned: score 0\.\d{4}, loss 0\.\d{4} in the end", terminal.seen[-1], re.MULTILINE)
     assert re.search(r"^step 8 of 8, \d+ rounds; sent: hospital_a \d\.\d MB", terminal.seen[-1], re.MULTILINE)
     assert "MB/s" not in terminal.seen[-1], "the table is gone"
     records = [read_record(tmp_path / "pages" / f"{name}.json") for name in ("hospital_a", "hospital_b", "dealer")]

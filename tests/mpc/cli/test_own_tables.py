@@ -163,6 +163,8 @@ def test_tables_that_do_not_fit_each_other(said, folder):
     frame.to_csv("left.csv", index=False)
     text = said("init x --table a=left.csv --table b=right.csv --drop age --drop sex --label sick")[1]
     assert "column 'patient' is in the tables of a and b, equal row by row" in text
+    table(1).assign(sex="M").to_csv("a.csv", index=False)
+    assert "'sex' has categories that differ in capitals alone" in said(f"init capitals {ROWS} --label sick")[1]
     table(1).assign(sex=1).to_csv("a.csv", index=False)
     assert "'sex' has numbers with north and categories with south" in said(f"init x {ROWS} --label sick")[1]
     table(1).assign(age=None).to_csv("a.csv", index=False)
