@@ -28,7 +28,7 @@ def judge(session: Session, model: Estimator, results: Results) -> None:
         return
     kind = isinstance(model, Classifier)
     if results.score is not None:
-        report.score("accuracy, all rows" if kind else "R², all rows", results.score)
+        report.score("accuracy over all rows" if kind else "R² over all rows", results.score)
     own = report.own
     if own is None:
         return

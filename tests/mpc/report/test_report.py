@@ -274,7 +274,7 @@ def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, mo
     assert [each.largest for each in north.job.columns] == [pytest.approx(2.4), pytest.approx(2.5), 1.0]
     (loss,) = north.curves
     assert (loss.name, loss.unit, [at for at, _ in loss.points]) == ("loss", "epoch", [2, 3])
-    assert list(south.scores) == ["accuracy, all rows"]
+    assert list(south.scores) == ["accuracy over all rows"]
     assert (dealer.quality, dealer.scores, dealer.curves) == ((), {}, ())
     want = {"north": ill[:30], "south": ill[30:]} if split == "rows" else {"south": ill}
     if split == "columns" and what == "model":
@@ -290,5 +290,5 @@ def test_members_of_a_job_judge_what_they_learn_by_their_own_labels(tmp_path, mo
         assert len(one.rocs) == (0 if what == "predictions" else 1)
         assert one.numbers["accuracy"] > 0.6
         if split == "columns" and what != "model":
-            assert one.numbers["accuracy"] == pytest.approx(south.scores["accuracy, all rows"], abs=1e-6)
+            assert one.numbers["accuracy"] == pytest.approx(south.scores["accuracy over all rows"], abs=1e-6)
 
