@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mpc.report import describing
+from mpc.report.parts import Curve, Model, Quality, Revealed, Weights
 from mpc.report.profiled import Profiled
-from mpc.report.record import Curve, Model, Quality, Record, Revealed, Weights
+from mpc.report.record import Record
 from parties import Role
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc.report.record import Bin, Quality, Roc, Threshold
+from mpc.report.parts import Bin, Quality, Roc, Threshold
 from parties import ConfigurationError
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpc.profiling.account import event
 from mpc.profiling.profile import Profile
-from mpc.report.record import Moment, Traffic
+from mpc.report.parts import Moment, Traffic
 from protocols.recorder import Event
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mpc.report.figures import Picture
-from mpc.report.record import Record, Traffic
+from mpc.report.parts import Traffic
+from mpc.report.record import Record
 from mpc.report.svg import CARD, MUTED, SERIES, Drawing
 from mpc.report.units import abbreviated, scale_of, seconds, size
 
