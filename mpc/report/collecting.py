@@ -161,7 +161,7 @@ class Collector:
         program, job = session.facts["program"], self.job
         scored = {name: points.kept[-1][1] for name, points in self._curves.items() if points.count == 1}
         hidden = {"score"} if self._scores else set()
-        log, (timeline, dropped) = session.journal, self._profiled.timeline()
+        log = session.journal
         return Record(
             session=session.party.session.hex(),
             rank=session.rank,
@@ -195,8 +195,7 @@ class Collector:
             used=session.protocol.offline_bytes,
             layers=self._profiled.layers(),
             operations=self._profiled.operations(),
-            timeline=timeline,
-            dropped=dropped,
+            timeline=self._profiled.timeline(),
         )
 
     def close(self) -> None:

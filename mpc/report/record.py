@@ -42,9 +42,7 @@ _LISTED = 8
 
 
 class Record(Part):
-    """All of it; ``session``: the id that the session's ranks have in common; ``dropped``: later events than the
-    timeline has.
-    """
+    """All of it; ``session``: the id that the session's ranks have in common."""
 
     format: Literal[1] = 1
     session: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -80,7 +78,6 @@ class Record(Part):
     layers: Annotated[tuple[Traffic, ...], Field(max_length=2000)]
     operations: Annotated[tuple[Traffic, ...], Field(max_length=2000)]
     timeline: Annotated[tuple[Moment, ...], Field(max_length=1000)]
-    dropped: Count
 
     @property
     def name(self) -> str:

@@ -71,7 +71,6 @@ def timeline(name: str, record: Record, title: str) -> Picture:
     said = (
         f"{rounds:,} rounds in {seconds(end)}, in {len(moments)} bins of {seconds(width)}; "
         f"{100 * min(1.0, wait / end):.0f} % of the time was waiting for others."
-        + (" What came later is not shown." if record.dropped else "")
     )
     return Picture(name, title, said, drawing.svg(f"{title}. {said}"))
 

@@ -127,6 +127,5 @@ def example(rank: int = 0, **changes) -> Record:
             Moment(begin=at / 4, end=(at + 1) / 4, sent=1000 * (at % 7), received=900, waiting=0.1, rounds=3)
             for at in range(30)
         ),
-        "dropped": 0,
     }
     return Record(**(values | changes))
