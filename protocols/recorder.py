@@ -109,6 +109,7 @@ class Recorder(Observer):
         now: the number of where this rank is.
         work: by where; ``traffic``: by where and phase; ``patterns``: by phase and the wheres that travelled together.
         events, dropped: the timeline, as tuples of what an `Event` has, and how many events found no room in it.
+        listener: called with every event, also those that find no room; None without.
         begun, ended: seconds of the monotonic clock; ``ended`` moves with every change of where.
         waited: seconds of all waiting.
 
@@ -128,6 +129,7 @@ class Recorder(Observer):
         self.patterns: dict[tuple[str, frozenset[int]], Pattern] = {}
         self.events: list[tuple[Any, ...]] = []
         self.dropped = 0
+        self.listener: Callable[[tuple[Any, ...]], None] | None = None
         self._wire = self.number(0, "round")
         self._gathered: Counter[int] = Counter()
         self._opening: dict[int | None, dict[int, int]] = {}
@@ -361,6 +363,8 @@ class Recorder(Observer):
         return found
 
     def _note(self, *event: Any) -> None:
+        if self.listener is not None:
+            self.listener(event)
         if len(self.events) < EVENTS:
             self.events.append(event)
         else:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mpc.report import describing
+from mpc.report.parts import Curve, Model, Quality, Revealed, Weights
 from mpc.report.profiled import Profiled
-from mpc.report.record import Curve, Model, Quality, Record, Revealed, Weights
+from mpc.report.record import Record
 from parties import Role
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Collector:
         program, job = session.facts["program"], self.job
         scored = {name: points.kept[-1][1] for name, points in self._curves.items() if points.count == 1}
         hidden = {"score"} if self._scores else set()
-        log, (timeline, dropped) = session.journal, self._profiled.timeline()
+        log = session.journal
         return Record(
             session=session.party.session.hex(),
             rank=session.rank,
@@ -194,8 +195,7 @@ class Collector:
             used=session.protocol.offline_bytes,
             layers=self._profiled.layers(),
             operations=self._profiled.operations(),
-            timeline=timeline,
-            dropped=dropped,
+            timeline=self._profiled.timeline(),
         )
 
     def close(self) -> None:

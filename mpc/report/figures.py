@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpc.report.record import Column, Curve, Quality, Weights
+from mpc.report.parts import Column, Curve, Quality, Weights
 from mpc.report.svg import GRID, MUTED, SERIES, Drawing
 from mpc.report.units import short
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpc.report.figures import Picture
-from mpc.report.record import Member, Record
+from mpc.report.parts import Member
+from mpc.report.record import Record
 from mpc.report.svg import CARD, GRID, INK, MUTED, SERIES, SIZE, WIDTH, Drawing
 from mpc.report.units import short, size
 

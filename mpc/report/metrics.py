@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc.report.record import Bin, Quality, Roc, Threshold
+from mpc.report.parts import Bin, Quality, Roc, Threshold
 from parties import ConfigurationError
 
 Floats = NDArray[np.float64]
 
 _POINTS = 200
 _BINS = 10
+_OFF = 0.01
+"""How far a probability may be off: in fixed point some are a little below 0 or above 1, and are cut there."""
+
 _THRESHOLDS = tuple(k / 20 for k in range(1, 20))
 
 
@@ -36,7 +39,7 @@ def of_probabilities(labels: Any, probabilities: Any, of: str, classes: Sequence
     p = _numbers(probabilities, "probabilities")
     if p.ndim == 2 and p.shape[1] == 1:
         p = p[:, 0]
-    if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or (p.ndim == 2 and not np.allclose(p.sum(axis=1), 1, atol=1e-3)):
+    if not ((p >= -_OFF) & (p <= 1 + _OFF)).all() or (p.ndim == 2 and not np.allclose(p.sum(axis=1), 1, atol=_OFF)):
         raise ConfigurationError("got numbers that are no probabilities; want 0 … 1, and the sum 1 in each row")
     p = p.clip(0, 1)
     if p.ndim == 2 and p.shape[1] == 2:

@@ -11,7 +11,8 @@ from typing import Any
 from mpc.report import figures, traffic
 from mpc.report.figures import Picture
 from mpc.report.links import links
-from mpc.report.record import Quality, Record, Revealed
+from mpc.report.parts import Quality, Revealed
+from mpc.report.record import Record
 from mpc.report.units import seconds, size
 from parties import ConfigurationError
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from mpc.profiling.account import event
 from mpc.profiling.profile import Profile
-from mpc.report.record import Moment, Traffic
+from mpc.report.parts import Moment, Traffic
 from protocols.recorder import Event
 
 if TYPE_CHECKING:
     from mpc.profiling.rows import Row
     from mpc.session import Session
 
+COUNT = 256
+"""Bins of a timeline at most; when a run outgrows them, half as many."""
+
 _MOST_ROWS = 200
-_BINS = 200
 _FIELDS = ("sent", "received", "messages", "rounds", "correlations", "calls", "computing", "waiting")
 
 
@@ -26,9 +28,14 @@ class Profiled:
         self._session = session
         self._profile = Profile()
         self._profile.begins(session, whole=True)
+        self._bins = Bins(time.perf_counter())
+        if session.account is not None:
+            session.account.recorder.listener = self._bins.add
 
     def close(self) -> None:
         """It ends."""
+        if self._session.account is not None:
+            self._session.account.recorder.listener = None
         self._profile.ends(self._session)
 
     def layers(self) -> tuple[Traffic, ...]:
@@ -39,10 +46,9 @@ class Profiled:
         """By aten operation."""
         return rows(self._profile.rows(("op",), self._session.rank))
 
-    def timeline(self) -> tuple[tuple[Moment, ...], int]:
-        """In bins; and how many later events are missing."""
-        (account,) = self._profile.accounts(self._session.rank)
-        return bins([event(line) for line in account.events], account.begin), account.dropped
+    def timeline(self) -> tuple[Moment, ...]:
+        """In bins."""
+        return self._bins.moments()
 
 
 def rows(found: Sequence[Row]) -> tuple[Traffic, ...]:
@@ -55,33 +61,63 @@ def rows(found: Sequence[Row]) -> tuple[Traffic, ...]:
     return tuple(made)
 
 
-def bins(events: Sequence[Event], begin: float, count: int = _BINS) -> tuple[Moment, ...]:
-    """Events in bins of equal length from a second on. Messages and rounds count when they end; waits are spread."""
-    last = max((each.end for each in events), default=begin)
-    if last <= begin:
-        return ()
-    count = max(1, min(count, len(events)))
-    width = (last - begin) / count
-    sent, received, rounds, waiting = [0] * count, [0] * count, [0] * count, [0.0] * count
+class Bins:
+    """Events of a run of any length in COUNT bins of equal length, which doubles whenever the run is longer than them.
 
-    def place(second: float) -> int:
-        return max(0, min(count - 1, int((second - begin) / width)))
+    Arguments: the second at which the run begins, and the length of a bin at first.
+    """
 
-    for each in events:
-        at = place(each.end)
-        if each.kind == "sent":
-            sent[at] += each.sent
-        elif each.kind == "received":
-            received[at] += each.received
-        elif each.kind == "round":
-            rounds[at] += 1
-        elif each.kind == "wait":
-            for one in range(place(each.begin), at + 1):
-                low, high = begin + one * width, begin + (one + 1) * width
-                waiting[one] += max(0.0, min(each.end, high) - max(each.begin, low))
-    times = [(one * width, (one + 1) * width) for one in range(count)]
-    sums = zip(times, sent, received, rounds, waiting, strict=True)
-    return tuple(Moment(begin=a, end=b, sent=s, received=g, rounds=r, waiting=w) for (a, b), s, g, r, w in sums)
+    def __init__(self, begin: float, width: float = 0.01) -> None:
+        self._begin, self._width = begin, width
+        self._last = 0
+        self._sent, self._received, self._rounds = [0] * COUNT, [0] * COUNT, [0] * COUNT
+        self._waiting = [0.0] * COUNT
+
+    def add(self, line: tuple[Any, ...]) -> None:
+        """Take what a Recorder notes. Messages and rounds count when they end; waits are spread over their length."""
+        if line[0] == "operation":
+            return
+        event = Event._make(line)
+        at = self._place(event.end)
+        if event.kind == "sent":
+            self._sent[at] += event.sent
+        elif event.kind == "received":
+            self._received[at] += event.received
+        elif event.kind == "round":
+            self._rounds[at] += 1
+        else:
+            for one in range(self._place(event.begin), at + 1):
+                low = self._begin + one * self._width
+                inside = min(event.end, low + self._width) - max(event.begin, low)
+                self._waiting[one] += max(0.0, inside)
+
+    def moments(self) -> tuple[Moment, ...]:
+        """The bins so far, without those after the last event."""
+        bins = zip(self._sent, self._received, self._rounds, self._waiting, strict=True)
+        return tuple(
+            Moment(begin=at * self._width, end=(at + 1) * self._width, sent=s, received=r, rounds=n, waiting=w)
+            for at, (s, r, n, w) in enumerate(bins)
+            if at <= self._last
+        )
+
+    def _place(self, second: float) -> int:
+        while second - self._begin >= COUNT * self._width:
+            self._sent, self._received = _halved(self._sent), _halved(self._received)
+            self._rounds, self._waiting = _halved(self._rounds), _halved(self._waiting)
+            self._width *= 2
+            self._last //= 2
+        at = max(0, int((second - self._begin) / self._width))
+        self._last = max(self._last, at)
+        return at
+
+
+Value = TypeVar("Value", int, float)
+
+
+def _halved(values: list[Value]) -> list[Value]:
+    """Two bins each as one, and as many empty ones."""
+    pairs = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
+    return pairs + [type(values[0])(0)] * len(pairs)
 
 
 def _traffic(key: Sequence[str], parts: Sequence[Row]) -> Traffic:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mpc.report.figures import Picture
-from mpc.report.record import Record, Traffic
+from mpc.report.parts import Traffic
+from mpc.report.record import Record
 from mpc.report.svg import CARD, MUTED, SERIES, Drawing
 from mpc.report.units import abbreviated, scale_of, seconds, size
 
 _MOST_BARS = 14
 _OUTSIDE = "outside modules"
+_LEAST = 0.002
 _PARTS = {
     "forward": SERIES[0],
     "backward": SERIES[2],
@@ -69,7 +71,6 @@ def timeline(name: str, record: Record, title: str) -> Picture:
     said = (
         f"{rounds:,} rounds in {seconds(end)}, in {len(moments)} bins of {seconds(width)}; "
         f"{100 * min(1.0, wait / end):.0f} % of the time was waiting for others."
-        + (" What came later is not shown." if record.dropped else "")
     )
     return Picture(name, title, said, drawing.svg(f"{title}. {said}"))
 
@@ -78,25 +79,34 @@ Row = tuple[str, dict[str, float]]
 
 
 def _table(rows: Sequence[Traffic], values: Sequence[dict[str, float]]) -> list[Row]:
-    """Sums by the first part of the key, the largest first; what is beyond the longest list as one row."""
+    """Sums by module or operation, the largest first; the small ones, and what is too much, as one row."""
     sums: dict[str, dict[str, float]] = {}
     for row, parts in zip(rows, values, strict=True):
-        mine = sums.setdefault(row.key[0].removeprefix("aten.") or _OUTSIDE, {})
+        mine = sums.setdefault(_called(row.key), {})
         for part, value in parts.items():
             mine[part] = mine.get(part, 0) + value
     some = ((key, parts) for key, parts in sums.items() if any(parts.values()))
     found = sorted(some, key=lambda each: -sum(each[1].values()))
-    rest = found[_MOST_BARS:]
-    if rest:
+    least = _LEAST * sum(sum(parts.values()) for _, parts in found)
+    kept = min(_MOST_BARS, sum(sum(parts.values()) >= least for _, parts in found))
+    rest = found[kept:]
+    if len(rest) > 1:
         names = {part for _, parts in rest for part in parts}
-        found[_MOST_BARS:] = [(f"{len(rest)} more", {n: sum(p.get(n, 0) for _, p in rest) for n in names})]
+        found[kept:] = [(f"{len(rest)} more", {n: sum(p.get(n, 0) for _, p in rest) for n in names})]
     return found
+
+
+def _called(key: Sequence[str]) -> str:
+    """A module; what is in none goes by its part, forward and backward as what they are: losses, say."""
+    if key[0]:
+        return key[0].removeprefix("aten.")
+    return _OUTSIDE if len(key) == 1 or key[1] in ("forward", "backward", "other") else key[1]
 
 
 def _bars(
     name: str, title: str, rows: list[Row], stacks: list[tuple[str, str]], say: Callable[[float], str], verb: str
 ) -> Picture:
-    drawing = Drawing(name, 90 + 22 * max(2, len(rows)))
+    drawing = Drawing(name, 60 + 18 * -(-len(stacks) // 3) + 24 * max(2, len(rows)))
     (axes,) = drawing.axes()
     most = max((sum(parts.values()) for _, parts in rows), default=0)
     scale, unit = _scale(most) if say is seconds else scale_of(most)

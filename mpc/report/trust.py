@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from mpc.report.record import Trust
+from mpc.report.parts import Trust
 from parties import DryParty
 
 if TYPE_CHECKING:

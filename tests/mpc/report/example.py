@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mpc.report import metrics
-from mpc.report.record import (
+from mpc.report.parts import (
     Allowed,
     Column,
     Curve,
@@ -17,12 +17,12 @@ from mpc.report.record import (
     Moment,
     Peer,
     Phase,
-    Record,
     Revealed,
     Traffic,
     Trust,
     Weights,
 )
+from mpc.report.record import Record
 
 SCRIPT = "<script>alert('no')</script>"
 BEGUN, DONE = "2026-03-01T10:00:00.000+00:00", "2026-03-01T10:00:07.500+00:00"
@@ -127,6 +127,5 @@ def example(rank: int = 0, **changes) -> Record:
             Moment(begin=at / 4, end=(at + 1) / 4, sent=1000 * (at % 7), received=900, waiting=0.1, rounds=3)
             for at in range(30)
         ),
-        "dropped": 0,
     }
     return Record(**(values | changes))

@@ -93,7 +93,7 @@ def test_names_are_text_and_nothing_executes(browser, text, tmp_path):
 
 
 def test_a_run_that_failed_and_learned_nothing(browser, tmp_path):
-    from mpc.report.record import Ended
+    from mpc.report.parts import Ended
 
     nothing = {"scores": {}, "curves": (), "quality": (), "weights": (), "reveals": (), "layers": (), "operations": ()}
     ended = Ended(well=False, kind="PeerLost", text="hospital_b ended its program", rank=1)
