@@ -15,7 +15,8 @@ import pytest
 import mpc
 import mpc.live
 from mpc import logs
-from mpc.live import Board, Lines
+from mpc.board import Board
+from mpc.live import Lines
 from mpc.progress import progress
 from mpc.pulse import HERE, Beat, Pulse, pulse_of
 from parties import ConfigurationError, Counts, Role
