@@ -34,7 +34,7 @@ TAIL = 8
 
 
 def blank(size: int) -> memoryview:
-    """Writable room of so many bytes, which takes no memory as long as nobody looks into it."""
+    """Writable room of ``size`` bytes, which takes no memory as long as nobody looks into it."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | getattr(mmap, "MAP_NORESERVE", 0)
     return memoryview(mmap.mmap(-1, size, flags=flags) if size else bytearray())
 

@@ -94,6 +94,7 @@ class Additive(Steps, Protocol):
 
     @property
     def trust(self) -> Trust:
+        """What one relies on: with a running dealer, or with files that one dealt beforehand."""
         return ADDITIVE if self.party.dealer is not None else ADDITIVE_FROM_FILES
 
     def _exchange(self, openings: list[Opening]) -> None:

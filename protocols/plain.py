@@ -53,6 +53,7 @@ class InsecurePlain(Protocol):
 
     @property
     def trust(self) -> Trust:
+        """What one relies on: nothing is hidden."""
         return Trust(False, "none", open=("The protocol hides nothing: one process holds every value in the clear.",))
 
     def _make(self, value: Tensor, bits: int | None = None) -> PlainShare:
