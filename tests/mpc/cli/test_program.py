@@ -13,7 +13,7 @@ import parties.launch
 from mpc import cli
 
 ROOT = Path(__file__).resolve().parents[3]
-READY = {"keygen", "fingerprint", "init", "describe", "schema", "check"}
+READY = {"keygen", "fingerprint", "columns", "init", "describe", "schema", "check"}
 COMMANDS = READY | {"party", "dealer", "relay", "run", "deal", "log"}
 
 
