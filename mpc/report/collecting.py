@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ _MOST_POINTS = 2000
 _MOST_CURVES = 100
 _MOST_GROUPS = 5000
 _MOST = 50
+_LONGEST = 300
 
 
 @dataclass
@@ -49,7 +51,7 @@ class _Points:
 
     def curve(self, name: str) -> Curve:
         points = self.kept if not self.kept or self.kept[-1] == self.last else [*self.kept, self.last]
-        return Curve(name=name[:300], unit=self.unit, points=tuple(points), count=self.count)
+        return Curve(name=name, unit=self.unit, points=tuple(points), count=self.count)
 
 
 @dataclass
@@ -101,7 +103,8 @@ class Collector:
         refused: bool = False,
     ) -> None:
         """Something was opened to ranks, or refused; ``values``: what this rank learned. Single numbers make curves."""
-        key = (name, what, tuple(shape), tuple(ranks), refused)
+        name, what = None if name is None else name[:_LONGEST], what[:_LONGEST]
+        key = (name, what, tuple(shape)[:64], tuple(ranks), refused)
         if key not in self._reveals and len(self._reveals) >= _MOST_GROUPS:
             key = (None, "more of other names and shapes", (), tuple(ranks), refused)
         moment = now()
@@ -114,7 +117,8 @@ class Collector:
 
     def number(self, name: str, value: float) -> None:
         """A number that this rank learned; those of one name form a curve."""
-        if name in self._curves or len(self._curves) < _MOST_CURVES:
+        name = name[:_LONGEST]
+        if math.isfinite(value) and (name in self._curves or len(self._curves) < _MOST_CURVES):
             self._curves.setdefault(name, _Points()).add(value)
 
     def place(self, name: str, unit: str, number: int) -> None:
@@ -124,7 +128,8 @@ class Collector:
 
     def score(self, name: str, value: float) -> None:
         """A score that this rank learned, by the name that the field has for it."""
-        self._scores[name] = value
+        if math.isfinite(value):
+            self._scores[name] = value
 
     def model(self, module: nn.Module) -> None:
         """A module was shared."""

@@ -61,7 +61,7 @@ def of_probabilities(labels: Any, probabilities: Any, of: str, classes: Sequence
     if p.ndim == 1:
         numbers["Brier score"] = float(((p - hit) ** 2).mean())
     return Quality(
-        of=of,
+        of=of[:4000],
         rows=len(p),
         numbers=numbers,
         rocs=tuple(each for each in rocs if each is not None),
@@ -91,7 +91,8 @@ def of_classes(labels: Any, guesses: Any, of: str, classes: Sequence[str] = (), 
         numbers |= {"precision": right / (right + false)} if right + false else {}
         numbers |= {"recall": right / (right + missed)} if right + missed else {}
     names = _names(classes, width)
-    return Quality(of=of, rows=len(g), numbers=numbers, classes=names, confusion=tuple(map(tuple, table.tolist())))
+    rows = tuple(map(tuple, table.tolist()))
+    return Quality(of=of[:4000], rows=len(g), numbers=numbers, classes=names, confusion=rows)
 
 
 def of_numbers(targets: Any, predictions: Any, of: str) -> Quality:
@@ -103,7 +104,7 @@ def of_numbers(targets: Any, predictions: Any, of: str) -> Quality:
     spread = float(((y - y.mean(axis=0)) ** 2).mean())
     numbers = {"R²": 1 - float((error**2).mean()) / spread} if spread > 0 else {}
     numbers |= {"RMS error": float(np.sqrt((error**2).mean())), "mean absolute error": float(np.abs(error).mean())}
-    return Quality(of=of, rows=len(y), numbers=numbers)
+    return Quality(of=of[:4000], rows=len(y), numbers=numbers)
 
 
 def roc(hit: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats, float]:
@@ -176,4 +177,4 @@ def _classes(labels: Any, width: int, rows: int) -> NDArray[np.int64]:
 def _names(classes: Sequence[str], width: int) -> tuple[str, ...]:
     if classes and len(classes) != width:
         raise ConfigurationError(f"got {len(classes)} names of classes; want {width}")
-    return tuple(map(str, classes)) or tuple(str(each) for each in range(width))
+    return tuple(str(each)[:300] for each in classes) or tuple(str(each) for each in range(width))

@@ -17,6 +17,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 
 ROLES = ("ink", "muted", "grid", "card", "a", "b", "c", "d", "e", "f")
@@ -48,7 +49,7 @@ class Drawing:
     def __init__(self, name: str, height: float = 290, width: float = WIDTH) -> None:
         self.name = name
         self.figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained", facecolor="none")
-        self._canvas = FigureCanvasSVG(self.figure)
+        self._canvas = _Canvas(self.figure)
         self._tips: dict[str, str] = {}
 
     def axes(self, rows: int = 1, ratios: tuple[float, ...] = ()) -> list[Axes]:
@@ -97,16 +98,33 @@ class Drawing:
             text.set_parse_math(False)  # names may hold dollar signs
             text.set_usetex(False)
         out = io.StringIO()
-        width, height = (72 * float(side) for side in self.figure.get_size_inches())
-        renderer = _Renderer(width, height, out, image_dpi=72, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        renderer = self._canvas.get_renderer(out)
         self.figure.draw(renderer)
         renderer.finalize()  # type: ignore[no-untyped-call]
         root = ET.fromstring(out.getvalue())  # noqa: S314 — written above
         return _rewritten(root, self.name, said, self._tips)
 
 
+class _Canvas(FigureCanvasSVG):
+    """Lays out with the renderer that draws."""
+
+    def get_renderer(self, out: io.StringIO | None = None) -> _Renderer:
+        """One that writes to ``out``, or for measuring alone."""
+        width, height = (72 * float(side) for side in self.figure.get_size_inches())
+        return _Renderer(width, height, out or io.StringIO(), image_dpi=72, metadata={"Date": None})  # type: ignore[no-untyped-call]
+
+
 class _Renderer(RendererSVG):
     """Writes text as text, without a font of its own, whatever rcParams say."""
+
+    def get_text_width_height_descent(self, s: str, prop: Any, ismath: Any) -> tuple[float, float, float]:
+        """As long as the text may become: what matplotlib's font lacks, and browsers have, counts as a wide letter."""
+        font = get_font(fontManager.findfont(prop))
+        known = "".join(each if font.get_char_index(ord(each)) else "M" for each in s)
+        found: tuple[float, float, float] = super().get_text_width_height_descent(  # type: ignore[no-untyped-call]
+            known, prop, ismath=False
+        )
+        return found
 
     def draw_text(
         self, gc: Any, x: float, y: float, s: str, prop: Any, angle: float, ismath: Any = False, mtext: Any = None
@@ -128,7 +146,8 @@ class _Renderer(RendererSVG):
         attributes |= {"x": f"{x:.2f}", "y": f"{y:.2f}"}
         if angle:
             attributes["transform"] = f"rotate({-angle:g} {x:.2f} {y:.2f})"
-        self.writer.element("text", s, attrib=attributes)  # type: ignore[no-untyped-call]
+        shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in s)  # as XML wants it
+        self.writer.element("text", shown, attrib=attributes)  # type: ignore[no-untyped-call]
 
 
 def _hex(rgb: Any) -> str:

@@ -74,6 +74,7 @@ def example(rank: int = 0, **changes) -> Record:
             columns=(
                 Column(name=SCRIPT, said="0 … 60, unit 10", largest=6.0),
                 Column(name=r"mean $\foo$ area of cells", said="0 … 6000", largest=6000.0),
+                Column(name="病院 🏥 ا", said="0 … 9", largest=9.0),
                 Column(name="free", said="any"),
                 Column(name="ill", said="0 … 1", largest=1.0, label=True),
             ),
@@ -122,7 +123,7 @@ def example(rank: int = 0, **changes) -> Record:
         "dealt": None,
         "used": 22_000_000,
         "layers": (*layers, *many),
-        "operations": tuple(traffic(name, size=50_000) for name in ("aten.addmm", "aten.relu", SCRIPT)),
+        "operations": tuple(traffic(name, size=50_000) for name in ("aten.addmm", "aten.\0relu", SCRIPT)),
         "timeline": tuple(
             Moment(begin=at / 4, end=(at + 1) / 4, sent=1000 * (at % 7), received=900, waiting=0.1, rounds=3)
             for at in range(30)

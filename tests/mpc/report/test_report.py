@@ -12,9 +12,12 @@ import torch
 
 import mpc
 from mpc.cli import main
+from mpc.estimators import LogisticRegression
 from mpc.jobs.membership import Membership
 from mpc.jobs.train import train
 from mpc.report import evaluate
+from mpc.report.collecting import Own
+from mpc.report.judging import judge
 from mpc.report.record import read_record
 from mpc.report.trust import in_force
 from parties import ConfigurationError, RevealRefused
@@ -132,6 +135,29 @@ def test_a_refused_reveal_is_in_the_report(tmp_path, blank):
     assert [(each.name, each.refused) for each in record.reveals] == [("x", True), ("sum", False)]
     assert record.scores == {"sum": 3.0}
     assert read_record(tmp_path / "south.json").scores == {}
+
+
+def test_odd_names_and_numbers_cost_no_run(tmp_path, blank):
+    def program(session):
+        x = session.share(torch.ones(2) if session.rank == 0 else None, owner=0)
+        session.report.score("R²", float("-inf"))
+        session.report.number("loss", float("nan"))
+        return session.reveal(x.sum(), name="e" + 400 * "x")
+
+    mpc.simulate(3, program, report=tmp_path)
+    record = read_record(tmp_path / "rank-0.json")
+    assert record.scores == {"e" + 299 * "x": 2.0}
+    assert record.curves == ()
+
+
+def test_results_that_cannot_be_judged_cost_a_warning(caplog):
+    own = Own(torch.tensor([[0.0], [1.0]]), None, 0, 2, ("well", "ill"))
+    report = types.SimpleNamespace(own=own, quality=pytest.fail)
+    session = types.SimpleNamespace(report=report, agreed=None, rank=0)
+    results = types.SimpleNamespace(score=None, model=None, probabilities=torch.tensor([7.0, 1.0]), predictions=None)
+    judge(session, LogisticRegression(), results)
+    assert "the report cannot say how good the results are" in caplog.text
+    assert "7" not in caplog.text
 
 
 def test_where_nothing_can_be_written_no_run_begins(tmp_path):
