@@ -12,7 +12,7 @@ from mpc.estimating.networks import Network
 from mpc.estimating.running import Counted, Program, Ranks, TooDear, Totals, count, split
 from mpc.estimating.simulation import Machine, Simulation
 from mpc.estimating.transport import MessageCost
-from parties import ConfigurationError
+from mpc.estimating.work import modelled, worked
 
 SIMULATED = 40
 """Steps that are simulated at most; a longer program goes on as these do."""
@@ -57,6 +57,7 @@ class Survey:
         counted: what the planner counted, perhaps of fewer steps.
         cost: of messages.
         slowdown: how many times longer a rank works while others work on other cores of the same machine.
+        memory: bytes that the process of rank 0 needs at most.
     """
 
     ranks: Ranks
@@ -70,6 +71,7 @@ class Survey:
     counted: Counted
     cost: MessageCost
     slowdown: float = 1.0
+    memory: int | None = None
 
     def on(
         self, network: Network, cores: int | None = None, *, dealt: bool = False, relay: MessageCost | None = None
@@ -135,12 +137,17 @@ def survey(
         cores: if all ranks are to share a machine with so many: then it is measured how much they slow each other down.
     """
     counted = count(program, ranks, steps)
+    work = worked(program, ranks, counted, steps=WARM, only=[0])
+    slower = 1.0
     try:
+        work.check(0, seconds)
         scripts = measured(program, ranks, counted, seconds)
         others = min(cores or 1, ranks.dealer + 1) - 1
-        slower = slowdown(program, ranks, counted, scripts, others, seconds) if others else 1.0
+        if others:
+            slower = slowdown(program, ranks, counted, scripts, others, seconds)
     except TooDear:
-        raise ConfigurationError(f"the program works too long to be measured in {seconds:g} s; want more") from None
+        work = modelled(program, ranks, counted)
+        scripts = work.scripts
     done = len(counted.steps)
     one = usual(counted)
     even = one is not None
@@ -150,7 +157,7 @@ def survey(
     total = counted.total if one is None else counted.total.plus(one, more)
     have = sum(act.kind == "mark" for act in scripts[0])
     whole = counted.complete and have == done
-    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost, slower)
+    return Survey(ranks, one, even, total, done + more, epoch, scripts, whole, counted, cost, slower, work.memory(0))
 
 
 def usual(counted: Counted) -> Totals | None:
