@@ -16,7 +16,6 @@ import mpc
 from experiments.estimates.config import CASES, NETWORKS, STEPS, TOLERANCE, WARM
 from experiments.estimates.measure import measured
 from experiments.estimates.program import train
-from experiments.report import table
 from experiments.scaling import config
 from experiments.scaling.probe import probe
 from mpc.estimating.running import Ranks
@@ -52,7 +51,7 @@ def surveyed(name: str) -> Survey:
             train(session, name, STEPS, lambda: None)
 
     torch.set_num_threads(1)
-    return survey(program, Ranks(2), seconds=10.0, cores=os.cpu_count())
+    return survey(program, Ranks(2), seconds=20.0, cores=os.cpu_count())
 
 
 def work(known: Survey) -> float:
@@ -97,7 +96,7 @@ def shown(lines: Sequence[Line], surveys: dict[str, Survey]) -> str:
         busy = f"{one.processor:.3f}, {one.work / one.processor:.2f}"
         rows.append([CASES[one.case].title, one.network, *figures, f"{one.estimated:.4g}", f"{one.step:.4g}",
                      f"{one.ratio:.2f}", busy])  # fmt: skip
-    return table(head, rows)
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in [head, ["---"] * len(head), *rows])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,13 @@ is measured to need and a simulation of the network. Nothing is sent to anybody,
 The program runs in the role of rank 0, then of others, each time alone, with made-up numbers; session.reveal gives
 None. Where a rank's data are not here it needs their shape: session.share(data, owner=1, shape=(500, 30)).
 
-A step is one step of an optimiser on shared parameters. Seconds leave out connecting.
+A step is one step of an optimiser on shared parameters. Seconds leave out connecting. Options that both this command
+and the program have are this command's, unless they follow --: jointfit estimate train.py -- --steps 500
 
 """
     + examples(
         ("jointfit estimate train.py", "two parties and a dealer on lan, metro and wan"),
-        ("jointfit estimate --network 30ms,50mbit --parties 2,3 train.py", ""),
+        ("jointfit estimate train.py --network 30ms,50mbit --parties 2,3", ""),
         ("jointfit estimate --steps 20 --of 5000 train.py", "count 20 of its 5,000 steps"),
         ("jointfit estimate --sweep batch=32,64,128 --plot sweep.png train.py", "runs train.py --batch 32, …"),
         ("jointfit estimate --rounds --steps 2 train.py", "which steps make the rounds; could any be merged?"),
@@ -46,6 +48,17 @@ A step is one step of an optimiser on shared parameters. Seconds leave out conne
 def add(commands: Commands) -> None:
     """Declare the command."""
     parser = commands.add("estimate", "what a program or a job will send, and how long it will take", _ESTIMATE, act)
+    _add_options(parser)
+    add_rounds(parser)
+    job = parser.add_argument_group("a job")
+    add_job(job, required=False)
+    rows = "rows of an owner (default: those of its table in data/ beside the job)"
+    job.add_argument("--rows", action="append", default=[], metavar="NAME=N", help=rows)
+    add_program_itself(parser.add_argument_group("a program"))
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    """What may stand before the program or after it."""
     parser.add_argument("--parties", metavar="N,…", help="computing parties, beside the dealer (2; the job's)")
     parser.add_argument("--clients", type=int, default=0, metavar="C", help="ranks that do not compute (0)")
     network = "lan, metro, wan, or RTT,BANDWIDTH such as 30ms,50mbit; several with commas between (all three)"
@@ -56,17 +69,21 @@ def add(commands: Commands) -> None:
     parser.add_argument("--measure", type=float, default=5.0, metavar="S", help="seconds to measure, about (5)")
     parser.add_argument("--steps", type=int, metavar="N", help="count so many steps of the program, not all")
     parser.add_argument("--of", type=int, metavar="N", help="steps that the program has, with --steps")
-    parser.add_argument("--epoch", type=int, metavar="N", help="steps of an epoch of the program")
+    parser.add_argument("--epoch", type=int, metavar="N", help="steps of an epoch (of a sweep's first value)")
     sweep = "estimate for several values: of the job's parameter, or of the program's option --NAME"
     parser.add_argument("--sweep", metavar="NAME=A,B,…", help=sweep)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw seconds and bytes to a .png, .svg or .pdf file")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    add_rounds(parser)
-    job = parser.add_argument_group("a job")
-    add_job(job, required=False)
-    rows = "rows of an owner (default: those of its table in data/ beside the job)"
-    job.add_argument("--rows", action="append", default=[], metavar="NAME=N", help=rows)
-    add_program_itself(parser.add_argument_group("a program"))
+
+
+def _after_program(options: argparse.Namespace) -> None:
+    """Take the command's own options from what follows the program, up to ``--``; the rest is the program's."""
+    own = argparse.ArgumentParser(prog="jointfit estimate", add_help=False, allow_abbrev=False)
+    _add_options(own)
+    program, *rest = options.program
+    end = rest.index("--") if "--" in rest else len(rest)
+    _, others = own.parse_known_args(rest[:end], options)
+    options.program = [program, *others, *rest[end + 1 :]]
 
 
 def act(options: argparse.Namespace) -> int:
@@ -80,6 +97,8 @@ def act(options: argparse.Namespace) -> int:
 
     if (options.job is None) == (not options.program):
         raise ConfigurationError("want a program, or --job FILE")
+    if options.program:
+        _after_program(options)
     found = chosen_networks(options.network)
     ways = [way(name.strip()) for name in options.protocol.split(",")]
     name, values = setting(options.sweep) if options.sweep else ("", [""])
@@ -94,6 +113,9 @@ def act(options: argparse.Namespace) -> int:
             ranks = subject.ranks(number)
             torch.set_num_threads(threads(options.cores, ranks))
             known = subject.survey(ranks, cost, name, value)
+            if points and options.epoch:
+                first = points[0].estimate
+                known = replace(known, epoch=round(options.epoch * known.steps / first.steps))
             for each in ways:
                 one = made(subject.name, known, each, found, options.cores)
                 points.append(Point(f"{name}={value}" if name else "", one))

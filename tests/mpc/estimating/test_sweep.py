@@ -53,7 +53,7 @@ def cost(monkeypatch):
 @pytest.mark.processes
 def test_the_command(train):
     """As its own process, which measures what messages cost between two more."""
-    arguments = ["estimate", "--network", "30ms,50mbit", "--measure", "3", "--json", str(train), "--batch", "4"]
+    arguments = ["estimate", str(train), "--network", "30ms,50mbit", "--measure", "3", "--batch", "4", "--json"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mpc.cli", *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=False)
@@ -70,7 +70,7 @@ def test_a_sweep(train, tmp_path, capsys, cost):
     picture = tmp_path / "sweep.png"
     arguments = ["--network", "lan,30ms,1mbit", "--parties", "2,3", "--sweep", "batch=8,16", "--measure", "3"]
     arguments += ["--epoch", "4", "--plot", str(picture)]
-    assert main(["estimate", *arguments, str(train)]) == 0
+    assert main(["estimate", str(train), *arguments, "--", "--batch", "4"]) == 0  # the sweep's comes later, and counts
     out = capsys.readouterr().out
     assert picture.read_bytes().startswith(b"\x89PNG")
     rows = [line for line in out.splitlines() if line.startswith("batch=")]
