@@ -93,7 +93,7 @@ def calibrated() -> Speed:
     """Measure it. Takes three to five seconds."""
     keep_freed_memory()
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-    rates = {(Kind(name), 0): _rate(work, size) for name, (work, size) in _simple().items()}
+    rates = {(Kind(name), 0): _rate(work, size, clock) for name, (work, size) in _simple().items()}
     peak = rates[Kind(PRODUCT), 0]
     found: dict[tuple[Kind, int], list[float]] = {}
     for batch in (4, 40):
@@ -186,10 +186,10 @@ def _simple() -> dict[str, tuple[Callable[[], Any], int]]:
     }
 
 
-def _rate(work: Callable[[], Any], size: int) -> float:
+def _rate(work: Callable[[], Any], size: int, clock: Callable[[], float]) -> float:
     best = math.inf
     for _ in range(_BEST_OF):
-        begun = time.perf_counter()
+        begun = clock()
         work()
-        best = min(best, time.perf_counter() - begun)
+        best = min(best, clock() - begun)
     return size / best
