@@ -32,7 +32,8 @@ _HIGH = 200
 _LATE = (
     "pandas", "sklearn.datasets", "mpc.jobs.drafting", "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.train",
     "mpc.jobs.links", "mpc.jobs.checking", "mpc.jobs.identities", "parties.launch", "parties.job", "mpc.deal",
-    "mpc.progress", "mpc.logs",
+    "mpc.progress", "mpc.logs", "mpc.live", "mpc.profiling", "mpc.estimating", "mpc.report.page", "mpc.report.record",
+    "matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg",
 )  # fmt: skip
 _CALL = """#!{python} -IS
 import json, os, signal, socket, sys

@@ -102,9 +102,9 @@ def examples(text):
 
 def table(seed):
     generator = np.random.default_rng(seed)
-    age = generator.integers(20, 95, 24)
-    size = generator.normal(2, 0.5, 24).round(2)
-    frame = {"patient": np.arange(1000 * seed, 1000 * seed + 24), "ward": generator.integers(1, 4, 24), "age": age}
+    age = generator.integers(20, 95, 14)
+    size = generator.normal(2, 0.5, 14).round(2)
+    frame = {"patient": np.arange(1000 * seed, 1000 * seed + 14), "ward": generator.integers(1, 4, 14), "age": age}
     return pd.DataFrame(frame | {"size": size, "malignant": (age / 50 + size > 3).astype(int)})
 
 
