@@ -47,8 +47,8 @@ def measured(
 ) -> Scripts:
     """Scripts of all ranks, measured within about so many seconds.
 
-    ``meanwhile`` is called where a rank would wait, if it is measured in `company`. The ranks run one after the other, all for as many steps as rank 0
-    gets done. Raises TooDear if the fewest steps take much longer.
+    ``meanwhile`` is called where a rank would wait, if it is measured in `company`. The ranks run one after the other,
+    all for as many steps as rank 0 gets done. Raises TooDear if the fewest steps take much longer.
     """
     keep_freed_memory()
     last, dealer = ranks.computing - 1, ranks.dealer
