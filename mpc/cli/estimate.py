@@ -107,7 +107,7 @@ def act(options: argparse.Namespace) -> int:
     if options.rounds or options.graph is not None:
         return show_rounds(subject.program(), subject.ranks(parties[0]), options.steps, options.graph)
     cost = None if options.cores else measured()
-    points = []
+    points: list[Point] = []
     for value in values:
         for number in parties:
             ranks = subject.ranks(number)

@@ -27,8 +27,9 @@ FEWEST = WARM + 2
 _BEYOND = 6
 """How many times the seconds given may be used up for the fewest steps."""
 
-_QUANTILE = 0.25
-"""Of an act's seconds in several equal steps: the machine does other things meanwhile, which only adds."""
+LOW, MIDDLE = 0.25, 0.5
+"""Quantiles of an act's seconds in several equal steps. The lower one where a rank is measured alone: what else the
+machine does meanwhile only adds. The median where others are there on purpose."""
 
 _PAUSE = 2e-4
 """Seconds, of the order of a message on a machine."""
@@ -42,16 +43,17 @@ def measured(
     ranks: Ranks,
     counted: Counted,
     seconds: float = 5.0,
-    meanwhile: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> Scripts:
     """Scripts of all ranks, measured within about so many seconds.
 
-    ``meanwhile`` is called where a rank would wait. The ranks run one after the other, all for as many steps as rank 0
-    gets done. Raises TooDear if the fewest steps take much longer.
+    ``meanwhile`` is called where a rank would wait, if it is measured in `company`. The ranks run one after the other,
+    all for as many steps as rank 0 gets done. Raises TooDear if the fewest steps take much longer.
     """
     keep_freed_memory()
     last, dealer = ranks.computing - 1, ranks.dealer
     runs = dealer + 1
+    quantile, waits = (LOW, _nothing) if meanwhile is None else (MIDDLE, meanwhile)
     begun = time.perf_counter()
 
     def enough(done: int) -> bool:
@@ -59,19 +61,19 @@ def measured(
 
     limit = _BEYOND * seconds / runs
     inputs = counted.inputs
-    first = alone(program, ranks, 0, inputs, enough, seconds=limit, meanwhile=meanwhile)
+    first = alone(program, ranks, 0, inputs, enough, seconds=limit, meanwhile=waits)
     parties = {0: first.party}
 
     def again(rank: int, coming: list[tuple[int, bytes]] | None = None) -> SoloParty:
         def same(done: int) -> bool:
             return not first.complete and done >= first.steps
 
-        return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit, meanwhile=meanwhile).party
+        return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit, meanwhile=waits).party
 
     parties[dealer] = again(dealer)
     for rank in range(1, dealer):
         parties[rank] = again(rank, parties[dealer].given if rank == last else None)
-    return {rank: typical(party.acts) for rank, party in parties.items()}
+    return {rank: typical(party.acts, quantile) for rank, party in parties.items()}
 
 
 @contextmanager
@@ -108,18 +110,22 @@ def _keep_company(program: Program, ranks: Ranks, counted: Counted) -> NoReturn:
         os._exit(1)
 
 
+def _nothing() -> None:
+    """What a rank alone does where it would wait for others."""
+
+
 def pause() -> None:
     """What a rank does where it would wait, so that others on this machine go on then."""
     time.sleep(_PAUSE)
 
 
-def typical(acts: Sequence[Act]) -> list[Act]:
+def typical(acts: Sequence[Act], quantile: float) -> list[Act]:
     """The acts with the seconds that they mostly take in steps that are alike."""
     *steps, rest = split(list(acts))
     alike: dict[tuple[tuple[str, int, int], ...], list[list[Act]]] = defaultdict(list)
     for step in steps[WARM:]:
         alike[tuple(act[1:] for act in step)].append(step)
-    usual = {shape: [_usual(same) for same in zip(*group, strict=True)] for shape, group in alike.items()}
+    usual = {shape: [_usual(same, quantile) for same in zip(*group, strict=True)] for shape, group in alike.items()}
     found = [act for step in steps[:WARM] for act in step]
     for step in steps[WARM:]:
         found += usual[tuple(act[1:] for act in step)]
@@ -141,8 +147,8 @@ def ordinary(acts: Sequence[Act]) -> int:
     return len(shapes) - 1 - shapes[::-1].index(most)
 
 
-def _usual(same: Sequence[Act]) -> Act:
+def _usual(same: Sequence[Act], quantile: float) -> Act:
     seconds = sorted(act.seconds for act in same)
-    return same[0]._replace(seconds=seconds[int(_QUANTILE * (len(seconds) - 1))])
+    return same[0]._replace(seconds=seconds[int(quantile * (len(seconds) - 1))])
 
 

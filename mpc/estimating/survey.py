@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from mpc.estimating.bounds import Shares, shares
-from mpc.estimating.measured import WARM, Scripts, company, extended, measured, ordinary, pause
+from mpc.estimating.measured import MIDDLE, WARM, Scripts, company, extended, measured, ordinary, pause
 from mpc.estimating.networks import Network
 from mpc.estimating.running import Counted, Program, Ranks, TooDear, Totals, count, split
 from mpc.estimating.simulation import Machine, Simulation
@@ -148,7 +148,7 @@ def survey(
             scripts = measured(program, ranks, counted, seconds)
         else:
             with company(program, ranks, counted, ranks.dealer):
-                cost = cost or message_cost()
+                cost = cost or message_cost(MIDDLE)
                 scripts = measured(program, ranks, counted, seconds, pause)
     memory, dear = work.memory(0), scripts is None
     if scripts is None:

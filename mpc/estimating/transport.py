@@ -1,6 +1,6 @@
 """What messages cost a rank's processor over TLS, measured between two processes of this machine.
 
-``python -m mpc.estimating.transport FILE`` is one of the two. Loads no torch, so both are there at once.
+``python -m mpc.estimating.transport FILE QUANTILE`` is one of the two. Loads no torch, so both are there at once.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ SIZES = (8, 1 << 17, 1 << 20)
 
 _TIMES = (200, 60, 20)
 _BETWEEN = 1 << 21
-_QUANTILE = 0.25
-
 RECORD, RECORD_EXTRA = 1 << 14, 22
 """TLS 1.3 cuts what is sent into records of 16 KiB, each with a header, a type and a tag."""
 
@@ -49,11 +47,15 @@ def on_the_wire(size: int) -> int:
     return framed + RECORD_EXTRA * -(-framed // RECORD)
 
 
-def measured() -> MessageCost:
-    """Measure it: half of what exchanges in both directions cost each end. Takes a second."""
+def measured(quantile: float = 0.25) -> MessageCost:
+    """Measure it: half of what exchanges in both directions cost each end. Takes a second.
+
+    ``quantile``: of what exchanges took; a low one where others use the machine, and are not to count.
+    """
     with tempfile.TemporaryDirectory(prefix="jointfit-transport-") as folder:
         path = Path(folder) / "cost.json"
-        code = run_local([sys.executable, "-m", "mpc.estimating.transport", str(path)], 2, dealer=False, prefix=False)
+        command = [sys.executable, "-m", "mpc.estimating.transport", str(path), str(quantile)]
+        code = run_local(command, 2, dealer=False, prefix=False)
         if code:
             raise RuntimeError(f"the two processes that exchange messages ended with exit code {code}; want 0")
         small, middle, large = json.loads(path.read_text())
@@ -62,7 +64,7 @@ def measured() -> MessageCost:
     return MessageCost(small / 2, byte / 2, larger / 2)
 
 
-def _main(path: str) -> None:
+def _main(path: str, quantile: float) -> None:
     with connect(dealer=False) as party:
         peer = 1 - party.rank
 
@@ -77,7 +79,7 @@ def _main(path: str) -> None:
                 party.exchange({peer: data}, {peer: size}, "measure")
                 party.flush()
                 found.append(time.process_time() - begun)
-            return sorted(found)[int(_QUANTILE * times)]
+            return sorted(found)[int(quantile * times)]
 
         usual(SIZES[-1], _TIMES[-1])
         found = [usual(size, times) for size, times in zip(SIZES, _TIMES, strict=True)]
@@ -86,4 +88,4 @@ def _main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], float(sys.argv[2]))
