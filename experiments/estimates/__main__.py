@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass
 import torch
 
 import mpc
-from experiments.estimates.config import CASES, NETWORKS, STEPS, TOLERANCE, WARM
-from experiments.estimates.measure import measured
+from experiments.estimates.config import CASES, LAN, NETWORKS, STEPS, TOLERANCE, WARM
+from experiments.estimates.measure import Measured, measured
 from experiments.estimates.program import train
+from experiments.estimates.shaped import inside
 from experiments.scaling import config
-from experiments.scaling.probe import probe
+from experiments.scaling.network import Network
+from experiments.scaling.probe import Probe, probe
 from mpc.estimating.running import Ranks
 from mpc.estimating.survey import Survey, survey
 from mpc.estimating.transport import MessageCost
@@ -65,15 +67,22 @@ def work(known: Survey) -> float:
     return total
 
 
-def line(name: str, known: Survey, network: str, repeats: int) -> Line:
-    """Estimate and measure one case on one network."""
+def observed(name: str, network: str, repeats: int) -> tuple[Probe, list[Measured]]:
+    """What plain sockets see of a network, and runs of a case on it."""
+    if network == LAN:
+        return inside(name, repeats)
     profile = config.NETWORKS[network]
     seen = probe(profile.round_trip, profile.speed)
-    relay = MessageCost(seen.message, seen.byte)
+    return seen, [measured(name, Network(profile.round_trip, profile.speed)) for _ in range(repeats)]
+
+
+def line(name: str, known: Survey, network: str, repeats: int) -> Line:
+    """Estimate and measure one case on one network."""
+    seen, runs = observed(name, network, repeats)
+    relay = MessageCost(seen.message, seen.byte) if network != LAN else None
     # what relays do themselves is counted as their work
     trip = max(0.0, seen.round_trip - 2 * seen.message)
     timing = known.on(mpc.Network(network, trip, seen.speed, apart=True), os.cpu_count(), relay=relay)
-    runs = [measured(name, network) for _ in range(repeats)]
     want = (max(known.total.sent), known.total.rounds, known.total.offline)
     wrong = [f"run {place}: got {got}, want {want}" for place, run in enumerate(runs)
              if (got := (run.bytes, run.rounds, run.offline)) != want]  # fmt: skip

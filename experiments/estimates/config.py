@@ -1,4 +1,4 @@
-"""What is estimated and then measured: three models, on the emulated networks of `experiments.scaling`."""
+"""What is estimated and then measured: three models, on a LAN of the kernel and networks of `experiments.scaling`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from torch import nn
 
 from experiments.counts.rows import lenet, logistic, mlp
 
-NETWORKS = ("lan", "metro", "wan")
+LAN = "lan"
+"""The network that `shaped` makes; the others have proxies."""
+
+NETWORKS = (LAN, "metro", "wan")
 
 STEPS = 16
 """Of the whole program."""

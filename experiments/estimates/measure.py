@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -12,8 +11,7 @@ from pathlib import Path
 
 from experiments.estimates.config import WARM
 from experiments.estimates.program import Moment
-from experiments.scaling import config
-from experiments.scaling.network import Network
+from experiments.scaling.network import Network, Straight
 from parties.launch import run_local
 
 
@@ -43,16 +41,14 @@ class Measured:
         return self.ranks[-1][-1].offline
 
 
-def measured(name: str, network: str) -> Measured:
+def measured(name: str, network: Network | Straight) -> Measured:
     """Run a case between processes that are connected over TLS on an emulated network. Raises RuntimeError."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    profile = config.NETWORKS[network]
-    with tempfile.TemporaryDirectory(prefix="jointfit-estimates-") as folder, contextlib.ExitStack() as stack:
-        route = stack.enter_context(Network(profile.round_trip, profile.speed)).route
+    with tempfile.TemporaryDirectory(prefix="jointfit-estimates-") as folder, network:
         command = [sys.executable, "-m", "experiments.estimates.program", folder, name]
-        code = run_local(command, 3, route=route)
+        code = run_local(command, 3, route=network.route)
         if code:
-            raise RuntimeError(f"{name} on {network}: the ranks ended with exit code {code}; want 0")
+            raise RuntimeError(f"{name}: the ranks ended with exit code {code}; want 0")
         ranks = tuple(
             tuple(Moment(**one) for one in json.loads((Path(folder) / f"{rank}.json").read_text())) for rank in range(3)
         )

@@ -13,6 +13,22 @@ from experiments.scaling import proxy
 from parties.sockets import Address
 
 
+class Straight:
+    """No proxies: ranks reach each other as this machine, or its network namespace, does."""
+
+    route = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
+
+    def processor_seconds(self) -> float:
+        """There are no proxies."""
+        return 0.0
+
+
 class Network:
     """Links of equal delay and speed between the ranks of `parties.launch.run_local`, which is given its `route`.
 

@@ -8,7 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from experiments.scaling.network import Network
+from experiments.scaling.network import Network, Straight
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class Probe:
     byte: float
 
 
-def linked(network: Network) -> tuple[socket.socket, socket.socket]:
-    """Two ends of a connection through a proxy: who dialled, and who accepted."""
+def linked(network: Network | Straight) -> tuple[socket.socket, socket.socket]:
+    """Two ends of a connection, through a proxy if there are any: who dialled, and who accepted."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        near = socket.create_connection(network.route(1, 0, listener.getsockname()))
+        address = listener.getsockname()
+        near = socket.create_connection(network.route(1, 0, address) if network.route is not None else address)
         far, _ = listener.accept()
     for end in (near, far):
         end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -37,13 +38,17 @@ def linked(network: Network) -> tuple[socket.socket, socket.socket]:
 def probe(round_trip: float, speed: float, pings: int = 25) -> Probe:
     """Measure a network of that delay and speed; bulk is what would take a quarter of a second."""
     with Network(round_trip, speed) as network:
-        near, far = linked(network)
-        with near, far:
-            begun = network.processor_seconds()
-            trip, pinged = _ping(near, far, pings), network.processor_seconds()
-            size = int(speed / 4)
-            bulk, done = _bulk(near, far, size), network.processor_seconds()
-            return Probe(trip, bulk, (pinged - begun) / (2 * pings), (done - pinged) / size)
+        return seen(network, int(speed / 4), pings)
+
+
+def seen(network: Network | Straight, size: int, pings: int) -> Probe:
+    """Measure a network with so many pings, and so many bytes in bulk."""
+    near, far = linked(network)
+    with near, far:
+        begun = network.processor_seconds()
+        trip, pinged = _ping(near, far, pings), network.processor_seconds()
+        bulk, done = _bulk(near, far, size), network.processor_seconds()
+        return Probe(trip, bulk, (pinged - begun) / (2 * pings), (done - pinged) / size)
 
 
 def _ping(near: socket.socket, far: socket.socket, times: int) -> float:
