@@ -13,6 +13,7 @@ from mpc.report.figures import Picture
 from mpc.report.links import links
 from mpc.report.parts import Quality, Revealed
 from mpc.report.record import Record
+from mpc.report.svg import plain
 from mpc.report.units import seconds, size
 from parties import ConfigurationError
 
@@ -22,11 +23,13 @@ _PLACE = "mpc.report"
 def page(records: Sequence[Record]) -> str:
     """The page of one rank's record, or of several ranks' of one session.
 
-    Raises ConfigurationError if the records are not of one session, or two are of one rank.
+    Raises ConfigurationError if the records are not of one session and its members, or two are of one rank.
     """
     records = sorted(records, key=lambda each: each.rank)
     if len({each.session for each in records}) != 1 or len({each.rank for each in records}) < len(records):
         raise ConfigurationError("got reports of several sessions, or two of one rank; want those of one run")
+    if any(each.members != records[0].members for each in records):
+        raise ConfigurationError("got reports that name different members; want those of one run")
     import jinja2
 
     style = files(_PLACE).joinpath("page.css").read_text("utf-8")
@@ -39,7 +42,7 @@ def page(records: Sequence[Record]) -> str:
         loader=jinja2.FunctionLoader(lambda name: files(_PLACE).joinpath(name).read_text("utf-8")),
     )
     environment.filters |= {"size": size, "seconds": seconds, "number": number, "moment": moment, "shape": shape}
-    return environment.get_template("page.html.jinja").render(
+    text = environment.get_template("page.html.jinja").render(
         records=records,
         one=records[0],
         title=_title(records[0]),
@@ -50,6 +53,7 @@ def page(records: Sequence[Record]) -> str:
         reveals=_reveals(records),
         pictures=_pictures(records),
     )
+    return plain(text)
 
 
 def number(value: float) -> str:

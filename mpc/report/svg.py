@@ -38,6 +38,14 @@ _STYLE = re.compile(r"\s*([\w-]+)\s*:\s*([^;]+)")
 _PRESENTATION = re.compile(r"(fill-|stroke-)?opacity|stroke-[a-z]+|fill-rule")
 
 
+_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+
+
+def plain(text: str) -> str:
+    """Without what XML does not allow, nor what turns the direction of text that follows."""
+    return _HIDDEN.sub("", text)
+
+
 class Drawing:
     """One figure while it is drawn.
 
@@ -101,7 +109,7 @@ class Drawing:
         renderer = self._canvas.get_renderer(out)
         self.figure.draw(renderer)
         renderer.finalize()  # type: ignore[no-untyped-call]
-        root = ET.fromstring(out.getvalue())  # noqa: S314 — written above
+        root = ET.fromstring(plain(out.getvalue()))  # noqa: S314 — written above
         return _rewritten(root, self.name, said, self._tips)
 
 
