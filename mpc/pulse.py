@@ -72,8 +72,10 @@ class Beat:
                 read[name] = {int(peer): size for peer, size in read[name].items()}
             for name in ("role", "what"):
                 read[name] = "".join(each for each in read[name] if each.isprintable())
+            if type(read.get("loss")) is int:
+                read["loss"] = float(read["loss"])
             beat = cls(**read)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             raise ConfigurationError("got a line that is no beat of a rank") from None
         if not beat._is_sound():
             raise ConfigurationError("got a beat of a rank with impossible numbers")
@@ -88,7 +90,7 @@ class Beat:
             all(type(count) is int and 0 <= count < _LARGEST for count in counts)
             and self.epochs > 0
             and all(isinstance(second, int | float) and 0 <= second < _LATEST for second in (self.time, self.cpu))
-            and (self.loss is None or isinstance(self.loss, float) or (type(self.loss) is int and abs(self.loss) < _LATEST))
+            and (self.loss is None or isinstance(self.loss, float))
             and isinstance(self.over, bool)
         )
 

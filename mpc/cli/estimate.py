@@ -181,7 +181,8 @@ class _Job:
             raise ConfigurationError("--steps, --of, --epoch and --clients are for programs; a job says these itself")
         self.job = read_job(options.job)
         self.name, self.parties = self.job.name, self.job.computing
-        self._rows = rows_of(self.job, dict(map(numbers_of_rows, options.rows)), tables_beside(self.job, options.job.parent))
+        rows = dict(map(numbers_of_rows, options.rows))
+        self._rows = rows_of(self.job, rows, tables_beside(self.job, options.job.parent))
         self._seconds, self._cores = options.measure, options.cores
 
     def ranks(self, parties: int) -> Ranks:

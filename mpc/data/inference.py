@@ -26,6 +26,7 @@ _MOST_CLASSES = 10
 _FEW_ROWS = 5
 _SKEWED = 10.0
 _LISTED = 12
+_LINES = 24
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
 _AMOUNT = re.compile(r"[-+]?\d[\d.,' ]*")
 _ID = re.compile(r"(^|[ _.-])(id|nr|no|key|number|index|uuid|mrn|ssn)$", re.IGNORECASE)
@@ -62,7 +63,7 @@ class Inferred:
 def infer(path: Path, frame: Any, wishes: Wishes) -> Inferred:
     """The columns of a data frame, which was read from ``path``. A column of numbers 0 and 1 stays as it is.
 
-    Raises ConfigurationError that lists all that cannot become a column, with what to do about each.
+    Raises ConfigurationError that lists what cannot become a column, up to 24, with what to do about each.
     """
     _check_form(frame)
     wrong = list(_headings(frame, wishes))
@@ -85,7 +86,8 @@ def infer(path: Path, frame: Any, wishes: Wishes) -> Inferred:
             constant[name] = str(entries.iloc[0])
         notes += _notes(entries, columns[-1], wishes)
     if wrong:
-        raise ConfigurationError("\n".join(wrong))
+        more = [f"and {len(wrong) - _LINES} more columns"] if len(wrong) > _LINES else []
+        raise ConfigurationError("\n".join([*wrong[:_LINES], *more]))
     return Inferred(tuple(columns), tuple(notes), constant)
 
 

@@ -13,11 +13,11 @@ from mpc.report.figures import Picture
 from mpc.report.links import links
 from mpc.report.parts import Quality, Revealed
 from mpc.report.record import Record
-from mpc.report.svg import plain
-from mpc.report.units import seconds, size
+from mpc.report.units import plain, seconds, size
 from parties import ConfigurationError
 
 _PLACE = "mpc.report"
+_MOST_MEMBERS = 100
 
 
 def page(records: Sequence[Record]) -> str:
@@ -123,10 +123,10 @@ def _pictures(records: Sequence[Record]) -> dict[str, list[Picture]]:
             if same[0] is record:
                 title = curve.name + (f" ({', '.join(each.name for each in same)})" if len(records) > 1 else "")
                 found["learned"].append(figures.curve(next(names), curve, title))
-        for each in record.quality:
+        for each in record.quality[:6]:
             found["learned"] += _quality(names, each)
         found["range"] += [figures.weights(next(names), each, record.bits) for each in record.weights[:6]]
-    if any(record.peers for record in records):
+    if any(record.peers for record in records) and len(records[0].members) <= _MOST_MEMBERS:
         found["links"].append(links(next(names), records))
     for record in records:
         if any(row.sent for row in record.layers):

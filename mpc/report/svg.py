@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 
+from mpc.report.units import plain
+
 ROLES = ("ink", "muted", "grid", "card", "a", "b", "c", "d", "e", "f")
 """Text and lines; secondary text; thin lines; the ground; six series."""
 
@@ -36,14 +38,6 @@ SIZE = 13.0
 
 _STYLE = re.compile(r"\s*([\w-]+)\s*:\s*([^;]+)")
 _PRESENTATION = re.compile(r"(fill-|stroke-)?opacity|stroke-[a-z]+|fill-rule")
-
-
-_HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
-
-
-def plain(text: str) -> str:
-    """Without what XML does not allow, nor what turns the direction of text that follows."""
-    return _HIDDEN.sub("", text)
 
 
 class Drawing:

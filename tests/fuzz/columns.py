@@ -147,6 +147,6 @@ columns = [
 _TOKENS = (b"1e-300", b"5e-324", b"1e300", b'owners = ["c"]', b"categories = []", b",,", b"==", b" drop=", b" \xc2\xa0")
 
 HARNESSES = (
-    Harness("columns", _columns, _sections, (ConfigurationError,), _TOKENS, share=0.4),
-    Harness("init", _init, _tables, (ConfigurationError,), _TOKENS, share=0.1),
+    Harness("columns", _columns, _sections, (ConfigurationError,), _TOKENS, share=0.4, inputs=80),
+    Harness("init", _init, _tables, (ConfigurationError,), _TOKENS, share=0.1, inputs=30),
 )

@@ -38,8 +38,9 @@ def mutate(
 ) -> bytes:
     """Change an input in one to six places. ``rng`` decides everything."""
     words = (*_VALUES, *tokens)
+    changes = (_inside,) if rng.random() < 0.4 and _TEXT.search(data) else _CHANGES
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
-        change = rng.choice(_CHANGES)
+        change = rng.choice(changes)
         data = _splice(data, rng, others) if change is _splice else change(data, rng, words)
     return data[:longest]
 

@@ -78,11 +78,16 @@ def _profiles() -> list[bytes]:
 
 # Pages ------------------------------------------------------------------------------------------------------------
 
-_TAGS = {
-    *("html head meta link title style body header main section footer nav div p h1 h2 h3 ul li a span strong".split()),
-    *("dl dt dd table tr th td figure figcaption details summary code pre sup".split()),
-    *("svg g path defs clippath rect text use line circle polygon image".split()),
-}
+_TAGS = set(
+    re.findall(
+        r"\w+",
+        """
+        html head meta link title style body header main section footer nav div p h1 h2 h3 ul li a span strong
+        dl dt dd table tr th td figure figcaption details summary code pre sup
+        svg g path defs clippath rect text use line circle polygon image
+        """,
+    )
+)
 
 
 class _Page(HTMLParser):
@@ -181,11 +186,12 @@ _SWEEPS = [b"batch=32,64\n2,3\nhospital_a=300"]
 _NETWORKS = [b"lan", b"metro,wan", b"30ms,50mbit", b"lan, 0.5 s, 1.5 Gbit/s,20us,10kB/s"]
 
 HARNESSES = (
-    Harness("profile", _profile, _profiles, _REFUSED, (b'"round"', b"1e300", b'"\\u001b[2J"', b"\\n"), share=0.1),
+    Harness("profile", _profile, _profiles, _REFUSED, (b'"round"', b"1e300", b'"\\u001b[2J"', b"\\n"),
+            share=0.1, inputs=80),
     Harness("page", _page, _records, _REFUSED,
             (b'"</title><script>"', b"\\u0000", b"\\ufffe", b"\\u202e", b'"\'"', b"5e-324", b"1e300", b"\n"),
-            share=0.02, longest=1 << 15, inputs=20),
-    Harness("beat", _beats, _progress, _REFUSED, (b'"0": 1', b"1e300", b'"\\u001b[2J"', b"\n"), share=0.2),
+            share=0.02, longest=1 << 15, inputs=12),
+    Harness("beat", _beats, _progress, _REFUSED, (b'"0": 1', b"1e300", b'"\\u001b[2J"', b"\n"), share=0.2, inputs=100),
     Harness("networks", _networks, lambda: _NETWORKS, _REFUSED, (b"ms", b"kbit", b",", "²".encode(), "µs".encode())),
     Harness("sweep", _sweep, lambda: _SWEEPS, _REFUSED, ("²".encode(), b"=", b","), share=0.5),
 )  # fmt: skip
