@@ -91,4 +91,4 @@ def whole_numbers(text: str, what: str) -> list[int]:
     parts: Sequence[str] = text.split(",")
     if not all(re.fullmatch("[0-9]{1,9}", part.strip()) for part in parts):
         raise ConfigurationError(f"{what} {text[:100]}; want whole numbers with commas between, such as 2,3")
-    return [int(part) for part in parts]
+    return [int(part.strip()) for part in parts]
