@@ -59,7 +59,7 @@ class Board:
 
     def name(self, rank: int) -> str:
         """What a rank is called."""
-        return self._names[rank] if self._names else f"rank {rank}"
+        return self._names[rank] if rank < len(self._names) else f"rank {rank}"
 
     def rounds(self, rank: int) -> float:
         """Rounds a second."""

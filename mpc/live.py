@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mpc.board import Board, clock, step_of
 from mpc.logs import quiet
 from mpc.pulse import Beat
+from parties import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,8 +62,9 @@ class View(Board):
         self.close()
 
     def read(self, line: bytes) -> None:
-        """Take note of a beat that another process wrote."""
-        self.beat(Beat.of(line))
+        """Take note of a beat that another process wrote; of a line that is none, or cut, none is taken."""
+        with contextlib.suppress(ConfigurationError):
+            self.beat(Beat.of(line))
 
     def close(self) -> None:
         """Take the table away; of all ranks, say in its place what they sent."""

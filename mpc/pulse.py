@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HERE = "here"
 
 _INTERVAL = 0.5
+_LARGEST, _LATEST = 1 << 63, 1e12
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,34 @@ class Beat:
 
     @classmethod
     def of(cls, line: bytes) -> Beat:
-        """What `line` wrote."""
-        read = json.loads(line)
-        for name in ("sent", "received"):
-            read[name] = {int(peer): size for peer, size in read[name].items()}
-        return cls(**read)
+        """What `line` wrote, texts without what cannot be printed. Raises ConfigurationError for any other line."""
+        try:
+            read = json.loads(line)
+            for name in ("sent", "received"):
+                read[name] = {int(peer): size for peer, size in read[name].items()}
+            for name in ("role", "what"):
+                read[name] = "".join(each for each in read[name] if each.isprintable())
+            if type(read.get("loss")) is int:
+                read["loss"] = float(read["loss"])
+            beat = cls(**read)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            raise ConfigurationError("got a line that is no beat of a rank") from None
+        if not beat._is_sound():
+            raise ConfigurationError("got a beat of a rank with impossible numbers")
+        return beat
+
+    def _is_sound(self) -> bool:
+        """Whether all can be reckoned with and shown."""
+        counts = [self.rank, self.rounds, self.done, self.total, self.epochs]
+        for sizes in (self.sent, self.received):
+            counts += [*sizes.keys(), *sizes.values()]
+        return (
+            all(type(count) is int and 0 <= count < _LARGEST for count in counts)
+            and self.epochs > 0
+            and all(isinstance(second, int | float) and 0 <= second < _LATEST for second in (self.time, self.cpu))
+            and (self.loss is None or isinstance(self.loss, float))
+            and isinstance(self.over, bool)
+        )
 
 
 def epoch_of(done: int, total: int, epochs: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,7 +181,8 @@ class _Job:
             raise ConfigurationError("--steps, --of, --epoch and --clients are for programs; a job says these itself")
         self.job = read_job(options.job)
         self.name, self.parties = self.job.name, self.job.computing
-        self._rows = rows_of(self.job, dict(map(_row, options.rows)), tables_beside(self.job, options.job.parent))
+        rows = dict(map(numbers_of_rows, options.rows))
+        self._rows = rows_of(self.job, rows, tables_beside(self.job, options.job.parent))
         self._seconds, self._cores = options.measure, options.cores
 
     def ranks(self, parties: int) -> Ranks:
@@ -212,10 +214,11 @@ class _Job:
         return survey_job(self.job, self._rows, cost, parameters=parameters, seconds=self._seconds, cores=self._cores)
 
 
-def _row(text: str) -> tuple[str, int]:
+def numbers_of_rows(text: str) -> tuple[str, int]:
+    """``hospital_a=300`` as a name and a number. Raises ConfigurationError for anything else."""
     name, _, number = text.partition("=")
-    if not (name and number.isdigit()):
-        raise ConfigurationError(f"--rows {text}; want NAME=N, such as hospital_a=300")
+    if not (name and re.fullmatch("[0-9]{1,9}", number)):
+        raise ConfigurationError(f"--rows {text[:100]}; want NAME=N, such as hospital_a=300")
     return name, int(number)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mpc.cli.ending import said
 from mpc.cli.options import Commands, examples
+from parties import LogError
 
 _LOG = f"""\
 The log of reveals of a member: every value that was opened, to whom, and when; never the value. Each line carries the
@@ -42,8 +43,19 @@ def act(options: argparse.Namespace) -> int:
         count = verify_log(file)
         if options.what == "show":
             for line in file.read_text("utf-8").splitlines():
-                entry = json.loads(line)
-                to = ", ".join(entry["to"])
-                print(f"{entry['time']}  {entry['event']:<8} {entry['name']} {tuple(entry['shape'])} to {to}")
+                print(_shown(line, file))
         print(f"{count} lines, none changed, none missing before the last")
     return 0
+
+
+def _shown(line: str, file: Path) -> str:
+    """A line for people. Raises LogError for one that jointfit has not written, though its hash be right."""
+    entry = json.loads(line)
+    try:
+        what = f"{entry['time']}  {entry['event']:<8} {entry['name']} {tuple(entry['shape'])}"
+        text = f"{what} to {', '.join(entry['to'])}"
+    except (KeyError, TypeError, ValueError):
+        text = ""
+    if not text or not text.isprintable():
+        raise LogError(f"log of reveals {file.name}: a line is not as jointfit writes it")
+    return text

@@ -26,8 +26,9 @@ _MOST_CLASSES = 10
 _FEW_ROWS = 5
 _SKEWED = 10.0
 _LISTED = 12
-_DATE = re.compile(r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?\s*")
-_AMOUNT = re.compile(r"\s*[-+]?\d[\d.,' ]*\s*")
+_LINES = 24
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?")
+_AMOUNT = re.compile(r"[-+]?\d[\d.,' ]*")
 _ID = re.compile(r"(^|[ _.-])(id|nr|no|key|number|index|uuid|mrn|ssn)$", re.IGNORECASE)
 _NAME = TypeAdapter(ColumnName)
 _CATEGORY = TypeAdapter(Text)
@@ -62,7 +63,7 @@ class Inferred:
 def infer(path: Path, frame: Any, wishes: Wishes) -> Inferred:
     """The columns of a data frame, which was read from ``path``. A column of numbers 0 and 1 stays as it is.
 
-    Raises ConfigurationError that lists all that cannot become a column, with what to do about each.
+    Raises ConfigurationError that lists what cannot become a column, up to 24, with what to do about each.
     """
     _check_form(frame)
     wrong = list(_headings(frame, wishes))
@@ -85,7 +86,8 @@ def infer(path: Path, frame: Any, wishes: Wishes) -> Inferred:
             constant[name] = str(entries.iloc[0])
         notes += _notes(entries, columns[-1], wishes)
     if wrong:
-        raise ConfigurationError("\n".join(wrong))
+        more = [f"and {len(wrong) - _LINES} more columns"] if len(wrong) > _LINES else []
+        raise ConfigurationError("\n".join([*wrong[:_LINES], *more]))
     return Inferred(tuple(columns), tuple(notes), constant)
 
 
@@ -138,8 +140,8 @@ def _strange(name: Any) -> bool:
 def unknown(name: str, names: list[Any]) -> str:
     """What is said of a column that is not there."""
     near = difflib.get_close_matches(name, [str(each) for each in names], n=1)
-    listed = ", ".join(repr(str(each)) for each in names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
-    return f"there is no column {name!r}" + (f"; {near[0]!r}, perhaps" if near else f"; there are {listed}")
+    listed = ", ".join(repr(str(each)[:100]) for each in names[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    return f"there is no column {name[:100]!r}" + (f"; {near[0][:100]!r}, perhaps" if near else f"; there are {listed}")
 
 
 def _missing(path: Path, frame: Any) -> Iterator[str]:
@@ -207,9 +209,10 @@ def _numbers(entries: Any, name: str) -> Any:
     strange = int(numbers.isna().sum())
     if not strange:
         return numbers.astype("float64")
-    if bool(texts.str.fullmatch(_DATE).all()):
+    plain = texts.str.strip()
+    if bool(plain.str.fullmatch(_DATE).all()):
         raise ConfigurationError(_dated(name))
-    if bool(texts.str.fullmatch(_AMOUNT).all()):
+    if bool(plain.str.fullmatch(_AMOUNT).all()):
         raise ConfigurationError("has numbers with commas or blanks in them; want plain ones such as 1234.5")
     if strange < len(texts) / 2:
         first = int(numbers.isna().to_numpy().argmax()) + 1

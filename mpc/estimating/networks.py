@@ -11,7 +11,8 @@ from parties import ConfigurationError
 
 _TIME = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 _SPEED = {"kbit": 1e3 / 8, "mbit": 1e6 / 8, "gbit": 1e9 / 8, "kb": 1e3, "mb": 1e6, "gb": 1e9}
-_NUMBER = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)\s*([a-zµ]+)(?:/s)?")
+_NUMBER = re.compile(r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s?([a-zµ]{1,5})(?:/s)?")
+_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def network(text: str | Network) -> Network:
     trip, comma, speed = text.partition(",")
     if not comma:
         names = ", ".join(NETWORKS)
-        raise ConfigurationError(f"network {text!r}; want one of {names}, or RTT,BANDWIDTH such as 30ms,50mbit")
+        raise ConfigurationError(f"network {text[:100]!r}; want one of {names}, or RTT,BANDWIDTH such as 30ms,50mbit")
     return Network(
         text.strip(),
         _read(trip, _TIME, "a round trip such as 30ms"),
@@ -76,7 +77,9 @@ def network(text: str | Network) -> Network:
 
 def networks(text: str) -> list[Network]:
     """Several, with commas between: ``lan,wan,30ms,50mbit`` are three."""
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.split(",", _MOST)]
+    if len(parts) > _MOST:
+        raise ConfigurationError(f"networks: got more than {_MOST} parts between commas; want fewer")
     found: list[Network] = []
     while parts:
         size = 1 if parts[0].lower() in NETWORKS or len(parts) == 1 else 2
@@ -89,5 +92,5 @@ def _read(text: str, units: Mapping[str, float], want: str) -> float:
     match = _NUMBER.fullmatch(text.strip().lower())
     unit = units.get(match[2]) if match else None
     if match is None or unit is None:
-        raise ConfigurationError(f"network: got {text.strip()!r}; want {want} ({', '.join(units)})")
+        raise ConfigurationError(f"network: got {text.strip()[:100]!r}; want {want} ({', '.join(units)})")
     return float(match[1]) * unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -81,13 +82,13 @@ def setting(text: str) -> tuple[str, list[str]]:
     name, equals, values = text.partition("=")
     found = [value.strip() for value in values.split(",") if value.strip()]
     if not (name and equals and found):
-        raise ConfigurationError(f"--sweep {text}; want NAME=VALUE,VALUE, such as batch=32,64,128")
+        raise ConfigurationError(f"--sweep {text[:100]}; want NAME=VALUE,VALUE, such as batch=32,64,128")
     return name, found
 
 
 def whole_numbers(text: str, what: str) -> list[int]:
     """``2,3`` as numbers. Raises ConfigurationError for anything else."""
     parts: Sequence[str] = text.split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise ConfigurationError(f"{what} {text}; want whole numbers with commas between, such as 2,3")
-    return [int(part) for part in parts]
+    if not all(re.fullmatch("[0-9]{1,9}", part.strip()) for part in parts):
+        raise ConfigurationError(f"{what} {text[:100]}; want whole numbers with commas between, such as 2,3")
+    return [int(part.strip()) for part in parts]

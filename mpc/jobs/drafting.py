@@ -155,7 +155,7 @@ def _check_name(name: str) -> None:
         _NAME.validate_python(name)
     except ValidationError as error:
         want = WORDS[error.errors()[0]["ctx"]["pattern"]]
-        raise ConfigurationError(f"the owner's name {name!r} will not do; want {want}") from None
+        raise ConfigurationError(f"the owner's name {name[:100]!r} will not do; want {want}") from None
     if name in {DEALER, "relay"}:
         raise ConfigurationError(f"an owner cannot be called {name}; want another name")
 
@@ -169,10 +169,10 @@ def _read(name: str, path: Path) -> _Owner:
 def _check_wishes(owners: list[_Owner], wishes: Wishes) -> None:
     every = list(dict.fromkeys(name for owner in owners for name in owner.names(Wishes())))
     said = {"drop": wishes.drop, "categories": wishes.categories, "numbers": wishes.numbers}
-    wrong = [f"{option(key, name)}: {unknown(name, every)}" for key, names in said.items() for name in names
+    wrong = [f"{option(key, name[:100])}: {unknown(name, every)}" for key, names in said.items() for name in names
              if name not in every]  # fmt: skip
     if wishes.label is not None and wishes.label not in every:
-        wrong.append(f"{option('label', str(wishes.label))}: {unknown(str(wishes.label), every)}")
+        wrong.append(f"{option('label', wishes.label[:100])}: {unknown(wishes.label, every)}")
     if wrong:
         raise ConfigurationError("\n".join(wrong))
 

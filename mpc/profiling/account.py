@@ -12,6 +12,8 @@ from protocols.recorder import Event, Recorder, Snapshot
 Count = Annotated[int, Field(ge=0, lt=1 << 63)]
 Phase = Annotated[str, Field(max_length=20)]
 Name = Annotated[str, Field(max_length=2000)]
+Signed = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12)]
 Kind = Literal["operation", "round", "wait", "sent", "received"]
 
 
@@ -41,14 +43,14 @@ class Account(BaseModel):
     role: Name
     run: Name
     clock: Name
-    begin: float
-    end: float
+    begin: Seconds
+    end: Seconds
     places: list[tuple[Name, Name, Name]]
     wheres: list[tuple[Count, Name]]
-    work: list[tuple[Count, float, float, Count, Count]]
-    traffic: list[tuple[Count, Phase, int, int]]
+    work: list[tuple[Count, Seconds, Seconds, Count, Count]]
+    traffic: list[tuple[Count, Phase, Signed, Signed]]
     patterns: list[tuple[Phase, list[Count], Count, Count]]
-    events: list[tuple[Kind, float, float, Count, Count, Count, int, int, float]]
+    events: list[tuple[Kind, Seconds, Seconds, Count, Count, Count, Signed, Signed, Seconds]]
     dropped: Count
 
     @model_validator(mode="after")

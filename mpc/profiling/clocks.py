@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
-from itertools import product
 
 from mpc.profiling.account import Account, event
 
-Delays = dict[tuple[int, int], float]
-"""Least seconds from sending, on one account's clock, to receiving, on the other's; by their places in a list."""
+Delays = dict[tuple[str, str], float]
+"""Least seconds from sending, on one clock, to receiving, on the other."""
 
 
 def messages(accounts: list[Account]) -> Iterator[tuple[int, int, float, float]]:
@@ -37,23 +37,23 @@ def offsets(accounts: list[Account]) -> list[float]:
     """
     delays: Delays = {}
     for source, to, begin, end in messages(accounts):
-        delays[source, to] = min(end - begin, delays.get((source, to), float("inf")))
-    pairs: dict[tuple[int, int], tuple[float, float]] = {}  # seconds there and back, and what the clocks differ by
-    for one, other in product(range(len(accounts)), repeat=2):
-        if accounts[one].clock == accounts[other].clock:
-            pairs[one, other] = 0.0, 0.0
-        elif (one, other) in delays and (other, one) in delays:
-            there, back = delays[one, other], delays[other, one]
-            pairs[one, other] = there + back, (there - back) / 2
-    found: dict[int, float] = {}
-    while len(found) < len(accounts):
-        ways = [(pairs[one, other], one, other) for one, other in pairs if one in found and other not in found]
-        if ways:
-            (_, differ), one, other = min(ways)
-            found[other] = found[one] - differ
-        else:
-            found[min(set(range(len(accounts))) - found.keys())] = 0.0
-    return [found[place] for place in range(len(accounts))]
+        way = accounts[source].clock, accounts[to].clock
+        delays[way] = min(end - begin, delays.get(way, float("inf")))
+    pairs: dict[str, list[tuple[float, str, float]]] = {}  # seconds there and back, and what the clocks differ by
+    for (one, other), there in delays.items():
+        back = delays.get((other, one))
+        if back is not None and one != other:
+            pairs.setdefault(one, []).append((there + back, other, (there - back) / 2))
+    found: dict[str, float] = {}
+    for first in dict.fromkeys(account.clock for account in accounts):
+        ways = [(0.0, first, 0.0)]
+        while ways:
+            _, clock, offset = heapq.heappop(ways)
+            if clock not in found:
+                found[clock] = offset
+                for both, other, differ in pairs.get(clock, ()):
+                    heapq.heappush(ways, (both, other, offset - differ))
+    return [found[account.clock] for account in accounts]
 
 
 def aligned(accounts: list[Account]) -> list[Account]:

@@ -54,10 +54,12 @@ def read(paths: list[Path]) -> list[Account]:
     if not paths:
         raise ConfigurationError("got no file of a profile; want at least one")
     found: list[Account] = []
+    known: set[tuple[int, str]] = set()
     for path in paths:
         for one in _read(path):
-            if any((one.rank, one.run) == (other.rank, other.run) for other in found):
+            if (one.rank, one.run) in known:
                 raise ConfigurationError(f"{path.name}: rank {one.rank} of a run that another file has already")
+            known.add((one.rank, one.run))
             found.append(one)
     return aligned(found)
 

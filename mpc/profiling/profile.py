@@ -178,7 +178,7 @@ class Profile:
 
     def _title(self, rank: int | None) -> str:
         first = self.accounts(rank)[0]
-        return f"rank {first.rank} of {first.size}, {first.role}"
+        return f"rank {first.rank} of {first.size}, {tables.printable(first.role)}"
 
     def _repr_html_(self) -> str:
         """The table in a notebook: 30 rows by module and part."""

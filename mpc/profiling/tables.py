@@ -18,6 +18,11 @@ _SHORTEST = 12
 _LONGEST = 56
 
 
+def printable(name: str) -> str:
+    """A name, perhaps out of somebody else's file, that a terminal can be given."""
+    return "".join(each for each in name if each.isprintable())
+
+
 def size(count: int) -> str:
     """Bytes in B, KB, MB or GB of 1000."""
     value = float(count)
@@ -56,7 +61,7 @@ def lines(fields: Sequence[str], rows: Sequence[Row], limit: int | None, total: 
     """Cells of the heading, of the rows up to a limit, of all that it leaves out, and of the total."""
     out = [[field.capitalize() for field in fields] + list(_COLUMNS)]
     shown = rows if limit is None else rows[: max(limit, 0)]
-    out += [[*row.key, *cells(row, total)] for row in shown]
+    out += [[*map(printable, row.key), *cells(row, total)] for row in shown]
     left = len(rows) - len(shown)
     if left:
         out.append([f"({left} more)", *[""] * (len(fields) - 1 + len(_COLUMNS))])

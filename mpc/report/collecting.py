@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mpc.report import describing
-from mpc.report.parts import Curve, Model, Quality, Revealed, Weights
+from mpc.report.parts import LARGEST, Curve, Model, Quality, Revealed, Weights
 from mpc.report.profiled import Profiled
 from mpc.report.record import Record
 from parties import Role
@@ -116,9 +115,9 @@ class Collector:
             self.number(name or f"a number without a name ({what})", float(values[0]))
 
     def number(self, name: str, value: float) -> None:
-        """A number that this rank learned; those of one name form a curve."""
+        """A number that this rank learned; those of one name form a curve. What is not finite has no place in it."""
         name = name[:_LONGEST]
-        if math.isfinite(value) and (name in self._curves or len(self._curves) < _MOST_CURVES):
+        if abs(value) <= LARGEST and (name in self._curves or len(self._curves) < _MOST_CURVES):
             self._curves.setdefault(name, _Points()).add(value)
 
     def place(self, name: str, unit: str, number: int) -> None:
@@ -128,7 +127,7 @@ class Collector:
 
     def score(self, name: str, value: float) -> None:
         """A score that this rank learned, by the name that the field has for it."""
-        if math.isfinite(value):
+        if abs(value) <= LARGEST:
             self._scores[name] = value
 
     def model(self, module: nn.Module) -> None:

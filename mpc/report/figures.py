@@ -35,7 +35,7 @@ def curve(name: str, one: Curve, title: str) -> Picture:
     x, y = [place for place, _ in one.points], [value for _, value in one.points]
     (line,) = axes.plot(x, y, color=SERIES[0], linewidth=2, marker="o" if len(x) <= 60 else "", markersize=4)
     drawing.tip(line, f"{one.name}: {y[0]:.6g} at first, {y[-1]:.6g} at last, the least {min(y):.6g}")
-    drawing.label(axes, one.unit)
+    drawing.label(axes, short(one.unit, 40))
     axes.margins(x=0.02)
     _whole(axes)
     thinned = f", of which {len(x):,} are shown" if len(x) < one.count else ""

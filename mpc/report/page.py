@@ -13,20 +13,23 @@ from mpc.report.figures import Picture
 from mpc.report.links import links
 from mpc.report.parts import Quality, Revealed
 from mpc.report.record import Record
-from mpc.report.units import seconds, size
+from mpc.report.units import plain, seconds, size
 from parties import ConfigurationError
 
 _PLACE = "mpc.report"
+_MOST_MEMBERS = 100
 
 
 def page(records: Sequence[Record]) -> str:
     """The page of one rank's record, or of several ranks' of one session.
 
-    Raises ConfigurationError if the records are not of one session, or two are of one rank.
+    Raises ConfigurationError if the records are not of one session and its members, or two are of one rank.
     """
     records = sorted(records, key=lambda each: each.rank)
     if len({each.session for each in records}) != 1 or len({each.rank for each in records}) < len(records):
         raise ConfigurationError("got reports of several sessions, or two of one rank; want those of one run")
+    if any(each.members != records[0].members for each in records):
+        raise ConfigurationError("got reports that name different members; want those of one run")
     import jinja2
 
     style = files(_PLACE).joinpath("page.css").read_text("utf-8")
@@ -39,7 +42,7 @@ def page(records: Sequence[Record]) -> str:
         loader=jinja2.FunctionLoader(lambda name: files(_PLACE).joinpath(name).read_text("utf-8")),
     )
     environment.filters |= {"size": size, "seconds": seconds, "number": number, "moment": moment, "shape": shape}
-    return environment.get_template("page.html.jinja").render(
+    text = environment.get_template("page.html.jinja").render(
         records=records,
         one=records[0],
         title=_title(records[0]),
@@ -50,6 +53,7 @@ def page(records: Sequence[Record]) -> str:
         reveals=_reveals(records),
         pictures=_pictures(records),
     )
+    return plain(text)
 
 
 def number(value: float) -> str:
@@ -119,10 +123,10 @@ def _pictures(records: Sequence[Record]) -> dict[str, list[Picture]]:
             if same[0] is record:
                 title = curve.name + (f" ({', '.join(each.name for each in same)})" if len(records) > 1 else "")
                 found["learned"].append(figures.curve(next(names), curve, title))
-        for each in record.quality:
+        for each in record.quality[:6]:
             found["learned"] += _quality(names, each)
         found["range"] += [figures.weights(next(names), each, record.bits) for each in record.weights[:6]]
-    if any(record.peers for record in records):
+    if any(record.peers for record in records) and len(records[0].members) <= _MOST_MEMBERS:
         found["links"].append(links(next(names), records))
     for record in records:
         if any(row.sent for row in record.layers):

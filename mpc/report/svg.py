@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
 
+from mpc.report.units import plain
+
 ROLES = ("ink", "muted", "grid", "card", "a", "b", "c", "d", "e", "f")
 """Text and lines; secondary text; thin lines; the ground; six series."""
 
@@ -101,7 +103,7 @@ class Drawing:
         renderer = self._canvas.get_renderer(out)
         self.figure.draw(renderer)
         renderer.finalize()  # type: ignore[no-untyped-call]
-        root = ET.fromstring(out.getvalue())  # noqa: S314 — written above
+        root = ET.fromstring(plain(out.getvalue()))  # noqa: S314 — written above
         return _rewritten(root, self.name, said, self._tips)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ def _range(path: Path, column: Column, job: Job) -> Iterator[Problem]:
     if not column.log:
         bits = job.protocol.bits
         for field, bound in (("lowest", column.lowest), ("highest", column.highest)):
-            if 1 << (61 - 2 * bits) <= abs(bound - column.origin) / column.unit < float("inf"):
+            if math.isfinite(bound) and abs(bound - column.origin) / column.unit >= 1 << (61 - 2 * bits):
                 away = f" away from {column.origin:g}" if column.origin else ""
                 want = f"less than 2^{61 - 2 * bits} units{away} with {bits} fraction bits: a larger unit"
                 yield Problem((*path, field), f"{bound:g} in units of {column.unit:g}", want)

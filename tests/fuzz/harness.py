@@ -34,6 +34,7 @@ class Harness:
         tokens: byte strings that mean something to it.
         share: how many of a million inputs it gets, relative to the others; parsers that take milliseconds get few.
         longest: bytes of the longest input.
+        inputs: how many the suite tries.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Harness:
     tokens: tuple[bytes, ...] = ()
     share: float = 1.0
     longest: int = 1 << 14
+    inputs: int = 150
 
     def stored(self) -> list[bytes]:
         """The inputs that once failed."""

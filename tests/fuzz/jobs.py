@@ -24,7 +24,8 @@ def _jobs() -> list[bytes]:
         b"highest = 1 }", b'highest = 1, owners = ["hospital_a"] }'
     )
     relayed = bare.replace(b"[[parties]]", b'[relay]\naddress = "relay.example.org:7400"\n[[parties]]', 1)
-    return [bare, relayed, by_columns]
+    moved = bare.replace(b"highest = 1 }", b"highest = 1, origin = 0.5 }")
+    return [bare, relayed, by_columns, moved]
 
 
 HARNESSES = (

@@ -14,6 +14,16 @@ _VALUES = (
     b"[1,[2]]", b'"\\ud800"', b"\xc2\xb2", b"\xff\xfe", b"\xef\xbb\xbf", b"\0", b"\r\n", b"\n", b",", b'"', b":", b"=",
     b"[", b"{", b"../../etc/passwd", b"%s%n", b"__class__",
 )  # fmt: skip
+_TEXT = re.compile(rb"\"([^\"\\\n]*)\"")
+_NUMBER = re.compile(rb"(?<=[:,\[= ])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?=[,\]} ])")
+_TEXTS = (
+    b"", b"x", b" ", b"<script>alert(1)</script>", b"'><b onload=x>", b"&lt;", b"\\u0000", b"\\u001b[2J", b"\\u202e",
+    b"\\ufffe", b"\\n", b"\\\"", b"$x^2$", b"\\\\alpha$", b"{{ x }}", b"%s", b"y" * 400, "é²\u2028\xa0".encode(),
+)  # fmt: skip
+_NUMBERS = (
+    b"0", b"-1", b"1", b"2", b"7", b"0.5", b"-0.5", b"1.0", b"5e-324", b"1e-300", b"1e12", b"1e300", b"-1e308", b"999",
+    b"100000", b"4294967296", b"9223372036854775807",
+)  # fmt: skip
 _ENDS = (0, 1, 2, 3, 127, 128, 255, 256, 32767, 32768, 65535, 65536, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32,
          (1 << 40) + 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)  # fmt: skip
 
@@ -28,8 +38,9 @@ def mutate(
 ) -> bytes:
     """Change an input in one to six places. ``rng`` decides everything."""
     words = (*_VALUES, *tokens)
+    changes = (_inside,) if rng.random() < 0.4 and _TEXT.search(data) else _CHANGES
     for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
-        change = rng.choice(_CHANGES)
+        change = rng.choice(changes)
         data = _splice(data, rng, others) if change is _splice else change(data, rng, words)
     return data[:longest]
 
@@ -103,6 +114,16 @@ def _replace(data: bytes, rng: random.Random, words: Sequence[bytes]) -> bytes:
     return data[:start] + rng.choice(words) + data[end:]
 
 
+def _inside(data: bytes, rng: random.Random, words: Sequence[bytes]) -> bytes:
+    """Replace a number by a number, or what is between quotes by another text, so that all around stays valid."""
+    pattern, values = rng.choice(((_NUMBER, _NUMBERS), (_TEXT, _TEXTS)))
+    found = [each.span(pattern.groups) for each in pattern.finditer(data)]
+    if not found:
+        return _insert(data, rng, words)
+    start, end = rng.choice(found)
+    return data[:start] + rng.choice(values) + data[end:]
+
+
 def _splice(data: bytes, rng: random.Random, words: Sequence[bytes]) -> bytes:
     """The start of this input and the end of another one; ``words`` are the inputs."""
     if not words:
@@ -113,5 +134,5 @@ def _splice(data: bytes, rng: random.Random, words: Sequence[bytes]) -> bytes:
 
 _CHANGES: tuple[Callable[[bytes, random.Random, Sequence[bytes]], bytes], ...] = (
     _flip, _flip, _byte, _number, _number, _cut, _drop, _repeat, _move, _insert, _nest, _replace, _replace, _replace,
-    _splice,
+    _inside, _inside, _inside, _splice,
 )  # fmt: skip

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import functools
+import io
 import json
 
 from mpc.agreed import Agreed, Allowed
+from mpc.cli import records
 from mpc.journal import Journal, _hash, verify_log
 from mpc.manifest import unpack
 from mpc.report.record import parse_record
@@ -23,6 +27,9 @@ def _log(data: bytes) -> None:
     path.write_bytes(data)
     path.chmod(0o600)
     lines = verify_log(path)
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        records.act(argparse.Namespace(what="show", files=[path]))
+    assert all(line.isprintable() for line in shown.getvalue().split("\n"))
     journal = Journal(path, _AGREED, bytes(16))
     try:
         assert journal.lines == lines

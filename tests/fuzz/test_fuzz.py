@@ -34,7 +34,13 @@ def test_what_once_failed(harness):
 def test_almost_valid_inputs(harness):
     examples = [*harness.examples(), *harness.stored()]
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=harness.inputs,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.sampled_from(examples), st.randoms(use_true_random=False))
     def check(data, rng):
         data = mutate(data, rng, others=examples, tokens=harness.tokens, longest=harness.longest)

@@ -16,7 +16,7 @@ import mpc
 import mpc.live
 from mpc import logs
 from mpc.board import Board
-from mpc.live import Lines
+from mpc.live import Lines, View
 from mpc.progress import progress
 from mpc.pulse import HERE, Beat, Pulse, pulse_of
 from parties import ConfigurationError, Counts, Role
@@ -73,6 +73,18 @@ def test_speeds_are_those_of_the_last_seconds():
     assert board.rounds(0) == pytest.approx(10, rel=0.05)
     assert board.works(0) == pytest.approx(0.5)
     assert board.idle(0) == 0.0
+
+
+def test_lines_that_are_no_beats_are_left_out():
+    good = beat(5.0, what="fit\x1b[2J", sent={1: 7})
+    view = View(["anna"])
+    late, negative = good.line().replace(b"5.0", b"1e300"), beat(5.0, sent={1: -7}).line()
+    for line in (b"", good.line()[:-9], b"[]", late, negative):
+        view.read(line)
+    assert view.ranks == []
+    view.read(good.line())
+    assert view.last(0).what == "fit[2J"
+    assert view.name(7) == "rank 7"
 
 
 def test_time_left_follows_the_last_steps_and_begins_anew_with_another_loop():

@@ -150,6 +150,7 @@ FIELDS = [
     ("unit = 10", "unit = 0", "data.columns[0].unit", "got 0; want greater than 0"),
     ("unit = 10", "unit = inf", "data.columns[0].unit", "got inf; want a finite number"),
     ("unit = 10", "unit = 1e-6", "data.columns[0].highest", "got 120 in units of 1e-06; want less than 2^21 "),
+    ("unit = 10", "unit = 1e-320", "data.columns[0].highest", "; want less than 2^21 units"),
     ("unit = 10", "unit = 1\norigin = 1e7", "data.columns[0].lowest", "; want less than 2^21 units away from 1e+07"),
     ("unit = 10", "origin = inf", "data.columns[0].origin", "got inf; want a finite number"),
     ('name = "stage"', 'name = "stage"\norigin = 2', "data.columns[1].origin", "got origin of a column with"),

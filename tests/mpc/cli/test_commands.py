@@ -314,7 +314,7 @@ def test_an_error_of_a_program_shows_no_values(capsys):
 
 def test_log_verify_and_show(tmp_path, said):
     from mpc.agreed import Agreed
-    from mpc.journal import Journal
+    from mpc.journal import Journal, _hash, _text
 
     path = tmp_path / "reveals.jsonl"
     journal = Journal(path, Agreed(bytes(32), ("north", "south"), ()), bytes(16))
@@ -325,6 +325,12 @@ def test_log_verify_and_show(tmp_path, said):
     code, text = said("log", "show", path)
     assert code == 0
     assert "done     model (4,) to north, south" in text
+    entry = {**json.loads(path.read_bytes().splitlines()[0]), "name": "model\x1b[2J"}
+    (tmp_path / "forged").write_bytes(_text({**entry, "hash": _hash(entry)}) + b"\n")
+    assert said("log", "verify", tmp_path / "forged")[0] == 0
+    code, text = said("log", "show", tmp_path / "forged")
+    assert code == 1
+    assert "not as jointfit writes it" in text
     path.write_bytes(path.read_bytes().replace(b"south", b"fouth", 1))
     code, text = said("log", "verify", path)
     assert code == 1

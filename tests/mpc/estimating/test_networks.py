@@ -28,6 +28,8 @@ def test_names_and_figures():
         ("30ms,0mbit", "want less than a minute, and 1 kB/s or more"),
         ("90s,1mbit", "want less than a minute"),
         ("", "want one of lan"),
+        ("7" * 100_000 + "x,1mbit", "want a round trip"),
+        ("lan," * 200, "more than 100 parts"),
     ],
 )
 def test_what_is_no_network(text, error):

@@ -10,6 +10,7 @@ import pytest
 
 import mpc
 from mpc.cli import main
+from mpc.cli.estimate import numbers_of_rows
 from mpc.estimating import transport
 from mpc.estimating.sweep import setting, whole_numbers
 
@@ -104,3 +105,8 @@ def test_settings():
     assert whole_numbers("2,3", "--parties") == [2, 3]
     with pytest.raises(mpc.ConfigurationError, match="want NAME=VALUE"):
         setting("=3")
+    for text in ("²", "1" * 5000, "-1", ""):
+        with pytest.raises(mpc.ConfigurationError, match=r"--parties .*want whole numbers"):
+            whole_numbers(text, "--parties")
+        with pytest.raises(mpc.ConfigurationError, match=r"--rows a=.*want NAME=N"):
+            numbers_of_rows(f"a={text}")

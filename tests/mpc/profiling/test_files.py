@@ -63,6 +63,8 @@ def change(content, path, value):
         (("accounts", 0, "work", 0, 0), 10**6, "accounts.0: .*where number 1000000; want less than"),
         (("accounts", 0, "wheres", 1, 0), 999, "accounts.0: .*place number 999; want less than"),
         (("accounts", 0, "events", 3, 0), "secret", "accounts.0.events.3.0: Input should be 'operation'"),
+        (("accounts", 0, "traffic", 0, 2), 10**30, "accounts.0.traffic.0.2: Input should be less than"),
+        (("accounts", 0, "begin"), 1e300, "accounts.0.begin: Input should be less than"),
         (("accounts", 0, "more"), 1, "accounts.0.more: Extra inputs are not permitted"),
     ],
 )
@@ -87,6 +89,13 @@ def test_what_is_no_profile(tmp_path, data, text):
         mpc.Profile.load(tmp_path / "none.json")
     with pytest.raises(ConfigurationError, match="got no file"):
         mpc.Profile.load()
+
+
+def test_names_of_strangers_do_not_move_the_cursor(profile, tmp_path):
+    account = profile.accounts(0)[0]
+    places = [(part, f"{module}\x1b[2J\n", op) for part, module, op in account.places]
+    files.write(tmp_path / "p.json", [account.model_copy(update={"places": places})])
+    assert all(line.isprintable() for line in mpc.Profile.load(tmp_path / "p.json").table().split("\n"))
 
 
 def test_clocks_of_several_machines(profile, tmp_path):

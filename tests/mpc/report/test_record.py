@@ -6,6 +6,7 @@ import pytest
 
 from mpc.cli import main
 from mpc.report.page import page
+from mpc.report.parts import Member, Quality
 from mpc.report.record import parse_record, read_record
 from parties import ConfigurationError
 from tests.mpc.report.example import example
@@ -76,3 +77,24 @@ def test_the_command_makes_the_page_again_and_joins_ranks_of_one_run(tmp_path, c
     assert "several sessions" in capsys.readouterr().err
     assert main(["report", str(tmp_path / "none.json"), "--out", str(out)]) == 2
     assert "none.json: cannot be read" in capsys.readouterr().err
+
+
+def test_names_that_svg_cannot_hold_and_turned_text_are_shown_without():
+    none = {"quality": (), "layers": (), "operations": (), "timeline": (), "weights": (), "job": None, "peers": ()}
+    curves = example().curves[:1]
+    text = page([example(**none, curves=(curves[0].model_copy(update={"name": "lo\0ss\u202e", "unit": "a\n" * 60}),))])
+    assert "<h3>loss</h3>" in text
+    assert not {"\0", "\u202e"} & set(text)
+
+
+def test_members_are_the_same_in_all_records():
+    other = example(1)
+    with pytest.raises(ConfigurationError, match="different members"):
+        page([example(), other.model_copy(update={"members": other.members[:3]})])
+
+
+def test_large_records_make_pages_without_the_figures_that_take_long():
+    members = tuple(Member(name=f"rank {rank}", roles=("computing",)) for rank in range(101))
+    none = {"layers": (), "operations": (), "timeline": (), "weights": (), "curves": (), "job": None}
+    empty = tuple(Quality(of="x", rows=1, numbers={}) for _ in range(100))
+    assert "Who sent what to whom" not in page([example(**none, members=members, quality=empty)])
