@@ -191,6 +191,7 @@ class Session(Seat):
     _repr_html_ = show_session
 
     def __enter__(self) -> Self:
+        current.entered(self)
         return self
 
     def __exit__(

@@ -41,15 +41,19 @@ def profiler() -> Profiler | None:
 
 
 def opened(one: Session) -> None:
-    """A session is open, and in all profiles of this thread; in one more if the environment wants one."""
+    """A session was opened, and is in all profiles of this thread; in one more if the environment wants one."""
     folder = os.environ.get(FOLDER)
     if folder and not isinstance(one.party, DryParty) and not any(each.folder for each in _PROFILES.get()):
         from mpc.profiling.profile import Profile
 
         began(Profile(folder=Path(folder)))
-    _SESSIONS.set((*_SESSIONS.get(), ref(one)))
     for each in _PROFILES.get():
         each.begins(one, whole=True)
+
+
+def entered(one: Session) -> None:
+    """Its ``with`` block begins. A session that is opened and dropped is nobody's current one."""
+    _SESSIONS.set((*_SESSIONS.get(), ref(one)))
 
 
 def closed(one: Session) -> None:
@@ -61,10 +65,10 @@ def closed(one: Session) -> None:
 
 def began(one: Profile) -> None:
     """A profile begins on this thread, of the open session and of all that will be opened."""
-    _PROFILES.set((*_PROFILES.get(), one))
     now = session()
     if now is not None:
         one.begins(now, whole=False)
+    _PROFILES.set((*_PROFILES.get(), one))
 
 
 def ended(one: Profile) -> None:

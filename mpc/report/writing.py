@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 from mpc.jobs import REPORT
 from mpc.jobs.state import write_private
-from mpc.report.collecting import Collector
-from mpc.report.describing import names
 from parties import ConfigurationError
 
 if TYPE_CHECKING:
+    from mpc.report.collecting import Collector
     from mpc.session import Session
 
 _log = logging.getLogger(__name__)
@@ -30,6 +29,8 @@ def begin(session: Session, report: str | Path | None) -> Collector | None:
     given = os.environ.get(REPORT)
     if session.is_planner or (report is None and given is None):
         return None
+    from mpc.report.collecting import Collector  # with what it needs, which other runs do without
+
     path = place(Path(given), session, own=True) if given is not None else place(Path(report or ""), session)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,8 @@ def place(given: Path, session: Session, *, own: bool = False) -> Path:
     """The page of this rank: the file that is given, which other ranks than 0 put their name to unless it is their
     ``own``; in a folder NAME.html.
     """
+    from mpc.report.describing import names
+
     name = names(session)[session.rank].replace(" ", "-")
     if given.suffix != ".html":
         return given / f"{name}.html"

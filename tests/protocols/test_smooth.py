@@ -8,6 +8,7 @@ import torch
 from parties import simulate
 from protocols import Additive
 from protocols.leading import reach
+from protocols.memory import Memory
 from protocols.planes import above, one_hot, pick, planes
 from protocols.wire import pack_bits
 
@@ -37,7 +38,7 @@ def test_planes_and_tables():
         assert torch.equal(table[0, v], pack_bits((digit == v).to(torch.uint8)))
         assert torch.equal(above(table)[0, v], pack_bits((digit > v).to(torch.uint8)))
     other = torch.randint(0, 16, (80,), generator=torch.Generator().manual_seed(2))
-    found = pick(table, planes(other)[:4].reshape(1, 4, 1, -1))
+    found = pick(Memory("cpu"), table, planes(other)[:4].reshape(1, 4, 1, -1))
     assert torch.equal(found[0, 0], pack_bits((other == digit).to(torch.uint8)))
 
 
