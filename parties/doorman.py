@@ -146,7 +146,7 @@ class Doorman:
     # In threads of its own ------------------------------------------------------------------------------------------
 
     def _accept(self, doors: Doors) -> None:
-        while not self._stopped:
+        while not self._stopped and not doors.closed:
             try:
                 came = doors.accept(_LISTEN)
             except OSError:

@@ -143,6 +143,7 @@ class Outbox:
         """The connection, and the next part to write; None at the end."""
         with self._changed:
             self._writing = False
+            self._changed.notify_all()  # before the end too: `park` may wait for it
             while not self._queue or self._connection is None:
                 if self._stopped:
                     return None

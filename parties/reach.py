@@ -116,6 +116,11 @@ class Doors:
             self._thread = threading.Thread(target=self._listen, args=(listener,), name="jointfit doors", daemon=True)
             self._thread.start()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can come any more."""
+        return self._closed
+
     def accept(self, timeout: float) -> tuple[socket.socket, str] | None:
         """The next connection, from anybody, and whence it came, for messages. None after ``timeout`` seconds."""
         if self._closed:
