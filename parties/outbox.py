@@ -143,11 +143,10 @@ class Outbox:
         """The connection, and the next part to write; None at the end."""
         with self._changed:
             self._writing = False
-            self._changed.notify_all()  # before the end too: `park` may wait for it
+            self._changed.notify_all()  # `park` and `drained` may wait for it, at the end too
             while not self._queue or self._connection is None:
                 if self._stopped:
                     return None
-                self._changed.notify_all()
                 self._changed.wait()
             self._writing = True
             return self._connection, self._queue.popleft()
