@@ -102,95 +102,26 @@ class Share:
         raise TypeError("a share is not pickled: save it with session.save_module, or reveal it")
 
 
-class Protocol(abc.ABC):
-    """The operations that `mpc` is written on. ``bits`` is the precision (fraction bits) that operands are brought to.
+class Operations(abc.ABC):
+    """Operations on shares. ``bits`` is the precision (fraction bits) that operands are brought to.
 
-    ``device`` is where this rank's parts live; public tensors that are passed may be there or on the host, and what
-    `reveal` and `export` return is on the host.
-
-    Shapes broadcast as in torch. Every method returns at once; messages are queued and sent together when a value
-    is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
-    planner included, calls the same methods in the same order with the same public arguments.
-
-    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product, and what is added
-    to one, must stay below 2^20: it carries up to 42 bits until it is rescaled.
-
-    >>> p = protocols.make("plain")  # every method works alike in `Additive`
-    >>> x = p.share(torch.tensor([-(1 << 20), 2 << 20]), torch.Size([2]), bits=20, owner=0)
-    >>> positive = p.invert(p.negative(x))
-    >>> relu = p.gate(positive, x)
-    >>> p.reveal(relu) >> 20, p.reveal(positive)
-    (tensor([0, 2]), tensor([False,  True]))
+    ``device`` is where this rank's parts live. Shapes broadcast as in torch. Every method returns at once, see
+    `Protocol`.
     """
 
-    name: ClassVar[str]
     bits: int
     device: torch.device
-    before_reveal: Callable[[Sequence[int], bytes], None] | None = None
-    """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
-
-    @property
-    def trust(self) -> Trust:
-        """What one relies on. A protocol that does not say it is taken to protect nothing."""
-        return Trust(False, "none", open=(f"The protocol {self.name} does not say what it protects.",))
-
-    @property
-    def offline_bytes(self) -> int:
-        """Bytes of correlated randomness that were asked for so far."""
-        return 0
 
     def note(self, what: bytes) -> None:  # noqa: B027  # a protocol in one process has nobody to compare with
         """Take part of the program (an operation, a public operand) into the digest that ranks compare all along."""
-
-    def watch(self, recorder: Recorder | None) -> None:  # noqa: B027  # a protocol in one process sends nothing
-        """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
-
-    def follow(self, dependencies: Dependencies) -> None:  # noqa: B027  # nor does it open anything
-        """Tell from now on what every opening depends on. Raises ConfigurationError the second time."""
 
     def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
         """What is computed later, if at all: whoever follows dependencies learns when the program asked for it."""
         return compute
 
-    def finish(self) -> None:  # noqa: B027  # a protocol that holds nothing has nothing to do
-        """The program ended well: send what waits."""
-
-    def close(self) -> None:  # noqa: B027
-        """End: forget keys, and drop what waits."""
-
-    # ---- in and out -------------------------------------------------------------------------------------------
-
-    @abc.abstractmethod
-    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
-        """Share the int64 tensor ``value`` (real value times 2^bits) that only rank ``owner`` passes."""
-
-    @abc.abstractmethod
-    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
-        """Share truth values that only rank ``owner`` passes (a bool tensor)."""
-
     @abc.abstractmethod
     def constant(self, value: Tensor, bits: int) -> Share:
         """Make a share of an int64 tensor that every rank knows. It hides nothing."""
-
-    @abc.abstractmethod
-    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
-        """Open x to the ranks in ``to`` (None: all computing parties), None elsewhere.
-
-        int64 with x.bits fraction bits, or bool for bits. The parties compare ``label``, which says what is revealed.
-        Raises DisagreementError, and opens nothing, if it or what was opened before differs.
-        """
-
-    @abc.abstractmethod
-    def settle(self, *shares: Share) -> None:
-        """Send what is queued until every share given has its value."""
-
-    @abc.abstractmethod
-    def export(self, x: Share) -> Tensor | None:
-        """Return this rank's own part of x for storage (int64); None on a rank that holds none."""
-
-    @abc.abstractmethod
-    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
-        """Make a share again from the parts that `export` gave."""
 
     # ---- local: no message -------------------------------------------------------------------------------------
 
@@ -321,6 +252,84 @@ class Protocol(abc.ABC):
     @abc.abstractmethod
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
         """Sort along dim, stably; also returns the indices as integers (bits 0)."""
+
+
+class Protocol(Operations):
+    """The operations that `mpc` is written on. ``bits`` is the precision (fraction bits) that operands are brought to.
+
+    ``device`` is where this rank's parts live; public tensors that are passed may be there or on the host, and what
+    `reveal` and `export` return is on the host.
+
+    Shapes broadcast as in torch. Every method returns at once; messages are queued and sent together when a value
+    is first needed (`Protocol.settle`), so independent operations share rounds. Every rank, the dealer and the
+    planner included, calls the same methods in the same order with the same public arguments.
+
+    Range: a value x with b bits must satisfy |x| * 2^b < 2^62. With 20 fraction bits a product, and what is added
+    to one, must stay below 2^20: it carries up to 42 bits until it is rescaled.
+
+    >>> p = protocols.make("plain")  # every method works alike in `Additive`
+    >>> x = p.share(torch.tensor([-(1 << 20), 2 << 20]), torch.Size([2]), bits=20, owner=0)
+    >>> positive = p.invert(p.negative(x))
+    >>> relu = p.gate(positive, x)
+    >>> p.reveal(relu) >> 20, p.reveal(positive)
+    (tensor([0, 2]), tensor([False,  True]))
+    """
+
+    name: ClassVar[str]
+    before_reveal: Callable[[Sequence[int], bytes], None] | None = None
+    """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
+
+    @property
+    def trust(self) -> Trust:
+        """What one relies on. A protocol that does not say it is taken to protect nothing."""
+        return Trust(False, "none", open=(f"The protocol {self.name} does not say what it protects.",))
+
+    @property
+    def offline_bytes(self) -> int:
+        """Bytes of correlated randomness that were asked for so far."""
+        return 0
+
+    def watch(self, recorder: Recorder | None) -> None:  # a protocol in one process sends nothing
+        """Tell a recorder from now on what is opened and dealt, and where from; None: nobody any more."""
+
+    def follow(self, dependencies: Dependencies) -> None:  # nor does it open anything
+        """Tell from now on what every opening depends on. Raises ConfigurationError the second time."""
+
+    def finish(self) -> None:  # a protocol that holds nothing has nothing to do
+        """The program ended well: send what waits."""
+
+    def close(self) -> None:
+        """End: forget keys, and drop what waits."""
+
+    # ---- in and out -------------------------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
+        """Share the int64 tensor ``value`` (real value times 2^bits) that only rank ``owner`` passes."""
+
+    @abc.abstractmethod
+    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
+        """Share truth values that only rank ``owner`` passes (a bool tensor)."""
+
+    @abc.abstractmethod
+    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
+        """Open x to the ranks in ``to`` (None: all computing parties), None elsewhere.
+
+        int64 with x.bits fraction bits, or bool for bits. The parties compare ``label``, which says what is revealed.
+        Raises DisagreementError, and opens nothing, if it or what was opened before differs.
+        """
+
+    @abc.abstractmethod
+    def settle(self, *shares: Share) -> None:
+        """Send what is queued until every share given has its value."""
+
+    @abc.abstractmethod
+    def export(self, x: Share) -> Tensor | None:
+        """Return this rank's own part of x for storage (int64); None on a rank that holds none."""
+
+    @abc.abstractmethod
+    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
+        """Make a share again from the parts that `export` gave."""
 
 
 def same_cell(old: Callable[..., Any], new: Callable[..., Any]) -> bool:

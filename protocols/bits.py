@@ -16,11 +16,12 @@ from protocols.ring import broadcast
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
+    from protocols.steps import Dealing
 
 
-def invert(p: Additive, b: AdditiveShare) -> Share:
+def invert(p: Engine, b: AdditiveShare) -> Share:
     """Not b. No message."""
     flip = 1 if p.first or p.virtual else 0
     out = p.local([b], 0, lambda part: part ^ flip, is_bit=True, shape=b.shape)
@@ -32,7 +33,7 @@ def invert(p: Additive, b: AdditiveShare) -> Share:
     return out
 
 
-def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
+def differ(p: Engine, b: AdditiveShare, c: AdditiveShare) -> Share:
     """b xor c. No message."""
     out = p.local([b, c], 0, lambda x, y: x ^ y, is_bit=True, shape=broadcast(b.shape, c.shape))
     if b.bit_form is not None and c.bit_form is not None:
@@ -42,7 +43,7 @@ def differ(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
     return out
 
 
-def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
+def both(p: Engine, b: AdditiveShare, c: AdditiveShare) -> Share:
     """b and c. Cost: one bit an element for each operand not opened before, one round; offline one bit."""
     shape = broadcast(b.shape, c.shape)
 
@@ -53,16 +54,16 @@ def both(p: Additive, b: AdditiveShare, c: AdditiveShare) -> Share:
         left = yield from p.masked_bit(b)
         right = yield from p.masked_bit(c)
         packed = Output(((shape.numel() + 7) // 8,), torch.uint8)
-        (dealt,) = p.correlations.deal(
-            [left.mask, right.mask], [packed], lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))]
-        )
+        dealing = p.deal([left.mask, right.mask], [packed], lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))])
+        yield dealing
+        (dealt,) = dealing.masks
         crossed = unpack_bits(dealt.share, shape.numel()).reshape(shape)
         return p.part(shape, lambda: (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed, torch.uint8)
 
     return p.make(shape, 0, step(), is_bit=True)
 
 
-def integer(p: Additive, b: AdditiveShare) -> Share:
+def integer(p: Engine, b: AdditiveShare) -> Share:
     """Return b as the number 0 or 1.
 
     b = e + (1 - 2 e) m for the opened e = b xor m: the arithmetic share of m is dealt. The form stays known, so a
@@ -72,7 +73,9 @@ def integer(p: Additive, b: AdditiveShare) -> Share:
 
         def step() -> Generator[Any, None, tuple[Tensor, Form]]:
             form = yield from p.masked_bit(b)
-            mask = arithmetic(p, form.mask)
+            dealing = arithmetic(p, form.mask)
+            yield dealing
+            (mask,) = dealing.masks
             public = form.public.to(torch.int64)
             if p.virtual:
                 return public, Form(public, [(public, mask)])
@@ -83,9 +86,9 @@ def integer(p: Additive, b: AdditiveShare) -> Share:
     return cast(Share, b.facts["integer"])
 
 
-def arithmetic(p: Additive, mask: Mask) -> Mask:
+def arithmetic(p: Engine, mask: Mask) -> Dealing:
     """Return the additive sharing of a mask bit, dealt once."""
     if "arithmetic" not in mask.facts:
-        (dealt,) = p.correlations.deal([mask], [Output(tuple(mask.share.shape))], lambda m: [m.to(torch.int64)])
-        mask.facts["arithmetic"] = dealt
-    return cast(Mask, mask.facts["arithmetic"])
+        output = Output(tuple(mask.share.shape))
+        mask.facts["arithmetic"] = p.deal([mask], [output], lambda m: [m.to(torch.int64)])
+    return cast("Dealing", mask.facts["arithmetic"])

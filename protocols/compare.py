@@ -25,8 +25,9 @@ from protocols.ring import WORD, shift_right
 from protocols.wire import unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
+    from protocols.steps import Dealing
 
 DIGIT = 4
 
@@ -45,7 +46,7 @@ def digits(bits: Tensor, count: int) -> Tensor:
     return bits.reshape(count, DIGIT, *bits.shape[1:])
 
 
-def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
+def tables(p: Engine, mask: Mask, bits: int, *, signed: bool) -> Dealing:
     """Return XOR-shared planes [v = digit], uint8 (digits, 16, ceil(n / 8)), of the mask's low ``bits`` bits.
 
     ``signed``: entry 15 of the top digit, which has three bits, holds the mask's sign. `above` then adds it to every
@@ -64,11 +65,11 @@ def tables(p: Additive, mask: Mask, bits: int, *, signed: bool) -> Mask:
                 out[-1, 15] = every[WORD - 1]
             return [out]
 
-        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape, torch.uint8)], build)
-    return cast(Mask, mask.facts[key])
+        mask.facts[key] = p.deal([mask], [Output(shape, torch.uint8)], build)
+    return cast("Dealing", mask.facts[key])
 
 
-def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = False) -> Generator[Any, None, Tensor]:
+def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = False) -> Generator[Any, None, Tensor]:
     """Step: XOR part of [public < mask] on the low ``bits`` bits, for public (*leading, *mask.shape).
 
     With ``signed`` (bits 63), of that bit xor the mask's sign. Shape and form of the result: as public, uint8.
@@ -78,7 +79,9 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     n = mask.share.numel()
     if not n:
         return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8, device=p.device), torch.uint8)
-    table = tables(p, mask, bits, signed=signed).share
+    dealing = tables(p, mask, bits, signed=signed)
+    yield dealing
+    table = dealing.masks[0].share
     count = table.shape[0]
     rows = public.numel() // n
 
@@ -91,7 +94,7 @@ def below(p: Additive, public: Tensor, mask: Mask, bits: int, *, signed: bool = 
     return unpack_bits(result, n).reshape(public.shape)
 
 
-def negative(p: Additive, x: AdditiveShare) -> Share:
+def negative(p: Engine, x: AdditiveShare) -> Share:
     """Bit x < 0.
 
     Domain: |x| * 2^bits < 2^63, all of the ring. Exact. Cost: 8 bytes an element unless x is open already, and 34
@@ -103,7 +106,7 @@ def negative(p: Additive, x: AdditiveShare) -> Share:
     return cast(Share, x.facts["negative"])
 
 
-def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Share:
+def signs(p: Engine, x: AdditiveShare, thresholds: Sequence[int] | None) -> Share:
     """Bits x - t < 0, with a leading axis for the thresholds; x < 0 without one for None.
 
     Cost: 8 bytes an element unless x is open, 34 bits for each threshold; three rounds. Offline 32 bytes, and 12.9
@@ -128,7 +131,7 @@ def signs(p: Additive, x: AdditiveShare, thresholds: Sequence[int] | None) -> Sh
     return p.make(shape, 0, step(), is_bit=True)
 
 
-def zero(p: Additive, x: AdditiveShare) -> Share:
+def zero(p: Engine, x: AdditiveShare) -> Share:
     """Bit x == 0, exactly. Cost: 8 bytes an element unless x is open, and 20 bits; three rounds. Offline 40 bytes."""
     if "zero" in x.facts:
         return cast(Share, x.facts["zero"])
@@ -139,7 +142,9 @@ def zero(p: Additive, x: AdditiveShare) -> Share:
         if not n:
             return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8, device=p.device), torch.uint8)
 
-        table = tables(p, form.mask, WORD, signed=False).share
+        dealing = tables(p, form.mask, WORD, signed=False)
+        yield dealing
+        table = dealing.masks[0].share
 
         def look() -> Tensor:
             return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), 16))

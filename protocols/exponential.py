@@ -18,12 +18,13 @@ from protocols import compare
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form
+from protocols.precision import operand
 from protocols.ring import WORD, low_bits, shift_right
-from protocols.truncate import narrow, operand, rescale
+from protocols.truncate import narrow, rescale
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
 
 BASE_BITS = 24
 """Fraction bits of log2(e)."""
@@ -42,7 +43,7 @@ def width(bits: int) -> int:
     return -(-(2 * bits + 5) // 8)
 
 
-def exp(p: Additive, x: Share) -> Share:
+def exp(p: Engine, x: Share) -> Share:
     """e^x.
 
     Domain: all of the ring. 0 below -(bits + 1) ln 2, saturated at 2^(61 - 2 bits) (2^21 for 20 bits, x = 14.55)
@@ -76,7 +77,7 @@ def exp(p: Additive, x: Share) -> Share:
     return result
 
 
-def _power(p: Additive, x: AdditiveShare, falling: bool) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: 2^(x log2 e), right where the exponent is from -bits - 1 to 61 - 2 bits (0 if ``falling``).
 
     Weights have ``bits`` fraction bits, the dealt table 2 more, which keeps 2^-(bits - 2) of the smallest entry.
@@ -95,7 +96,9 @@ def _power(p: Additive, x: AdditiveShare, falling: bool) -> Generator[Any, None,
         out = torch.zeros((count, r.numel()), dtype=torch.int64, device=r.device)
         return [out.scatter_(0, (whole // STEP).unsqueeze(0), entry.unsqueeze(0))]
 
-    (dealt,) = p.correlations.deal([form.mask], [Output((count, x.numel))], deal)
+    dealing = p.deal([form.mask], [Output((count, x.numel))], deal)
+    yield dealing
+    (dealt,) = dealing.masks
     lowest = -(p.bits + STEP)
 
     def combine() -> Tensor:

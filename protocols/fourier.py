@@ -27,7 +27,7 @@ from protocols.ring import shift_right
 from protocols.truncate import narrow
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
+    from protocols.engine import Engine
 
 NARROW = 6
 """Bytes opened to rescale a series."""
@@ -98,19 +98,19 @@ def harmonics(phase: Tensor, terms: int) -> tuple[Tensor, Tensor]:
     return cosine, sine
 
 
-def evaluate(p: Additive, name: str, public: Tensor, mask: Mask) -> Generator[Any, None, tuple[Tensor, Form]]:
+def evaluate(p: Engine, name: str, public: Tensor, mask: Mask) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the series at phase public - mask (units of 2^-64 turns), with the session's fraction bits.
 
     Cost: 6 bytes, one round, to rescale; offline 16 bytes for every harmonic (of a function with sines only or
     cosines only, too) and 16.
     """
     series = coefficients(name)
-    part = _part(p, series, public, mask)
+    part = yield from _part(p, series, public, mask)
     return (yield from narrow(p, part, series.harmonic + series.factor - p.bits, NARROW))
 
 
-def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
-    """Return the part of a series, with ``harmonic + factor`` fraction bits. No message."""
+def _part(p: Engine, series: Series, public: Tensor, mask: Mask) -> Generator[Any, None, Tensor]:
+    """Step: the part of a series, with ``harmonic + factor`` fraction bits. No message."""
     terms = len(series.cosines) - 1
 
     def deal(r: Tensor) -> list[Tensor]:
@@ -122,7 +122,9 @@ def _part(p: Additive, series: Series, public: Tensor, mask: Mask) -> Tensor:
                 flat[:, k, cut] = value.mul_(2.0**series.harmonic).round_()
         return [out]
 
-    (dealt,) = p.correlations.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
+    dealing = p.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
+    yield dealing
+    (dealt,) = dealing.masks
     if p.virtual:
         return public
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
@@ -152,7 +154,7 @@ def _mix(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
     return (x * a).add_(y * b)
 
 
-def open_phase(p: Additive, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:
+def open_phase(p: Engine, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:
     """Step: open the top 32 bits of a shared phase under a mask; (public, mask) in units of 2^-64 turns.
 
     Every party drops its low bits itself, which costs up to n units of 2^-32 turns. Cost: 4 bytes, one round.

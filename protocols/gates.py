@@ -19,7 +19,7 @@ from protocols.correlations.dealer import Output
 from protocols.ring import outline
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
+    from protocols.engine import Engine
 
 FAN = 4
 
@@ -60,7 +60,7 @@ def _plan(
     return len(products), [way for way in ways if way[0].numel()], chosen.to(device), places.to(device)
 
 
-def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) -> Generator[Any, None, Tensor]:
+def conjunctions(p: Engine, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) -> Generator[Any, None, Tensor]:
     """Step: the AND of each term's inputs. ``inputs`` (k, ..., bytes) are XOR parts; returns (len(terms), ..., bytes).
 
     Cost: the bits of the inputs, one round; offline a bit for every product of masks.
@@ -75,8 +75,10 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
         return [torch.cat(made[1:])]
 
     opening = p.open(inputs, mask, None)
-    (dealt,) = p.correlations.deal([mask], [Output((products, *inputs.shape[1:]), torch.uint8)], multiply)
+    dealing = p.deal([mask], [Output((products, *inputs.shape[1:]), torch.uint8)], multiply)
     yield opening
+    yield dealing
+    (dealt,) = dealing.masks
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
@@ -94,7 +96,7 @@ def conjunctions(p: Additive, inputs: Tensor, terms: tuple[tuple[int, ...], ...]
     return out
 
 
-def node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any, None, tuple[Tensor, Tensor]]:
+def node(p: Engine, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any, None, tuple[Tensor, Tensor]]:
     """Step: join digits (fan, ...), most significant first, into one 'less' and one 'equal' (not for the last node)."""
     fan = less.shape[0]
     equals = fan - 1 if last else fan
@@ -111,7 +113,7 @@ def node(p: Additive, less: Tensor, equal: Tensor, *, last: bool) -> Generator[A
     return result, out[-1]
 
 
-def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None, Tensor]:
+def join_digits(p: Engine, less: Tensor, equal: Tensor) -> Generator[Any, None, Tensor]:
     """Step: [a < b] from digitwise 'less' and 'equal' (digits, ..., bytes), most significant digit first."""
     while less.shape[0] > FAN:
         odd = less.shape[0] % FAN
@@ -141,7 +143,7 @@ def join_digits(p: Additive, less: Tensor, equal: Tensor) -> Generator[Any, None
     return result
 
 
-def join_equal(p: Additive, equal: Tensor) -> Generator[Any, None, Tensor]:
+def join_equal(p: Engine, equal: Tensor) -> Generator[Any, None, Tensor]:
     """Step: AND over the first axis: the bits in, ceil(log4) rounds."""
     while (count := equal.shape[0]) > 1:
         equal = yield from conjunctions(p, equal, terms(count))

@@ -20,8 +20,8 @@ from protocols.planes import above, pick, planes
 from protocols.wire import unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
 
 GROUPS, WIDTH = 4, 16
 """Groups of digits, and bits in a group."""
@@ -76,7 +76,7 @@ class _Chosen:
         return borrow
 
 
-def reach(p: Additive, x: AdditiveShare, powers: Sequence[int]) -> Share:
+def reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Share:
     """Bits x >= 2^k for public k, in units of the ring, from one opening: shape (len(powers), *x.shape).
 
     Domain: |x| < 2^62 units. Exact. Cost: 8 bytes an element unless x is open; 7 bits for every version of the three
@@ -88,12 +88,14 @@ def reach(p: Additive, x: AdditiveShare, powers: Sequence[int]) -> Share:
     return p.make(shape, 0, _reach(p, x, powers), is_bit=True)
 
 
-def _reach(p: Additive, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any, None, Tensor]:
+def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any, None, Tensor]:
     form = yield from p.masked(x)
     shape, n = (len(powers), *x.shape), x.numel
     if not n:
         return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
-    table = tables(p, form.mask, 63, signed=True).share
+    dealing = tables(p, form.mask, 63, signed=True)
+    yield dealing
+    table = dealing.masks[0].share
     width = (n + 7) // 8
     offsets = [versions(powers, group) for group in range(GROUPS)]
     borrows: list[Tensor] = []

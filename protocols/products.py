@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from parties import DryParty, Role
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
 from protocols.form import Mask
-from protocols.ring import as_bytes, broadcast, times
-from protocols.transcript import SIZE
-from protocols.truncate import operands
+from protocols.precision import operands
+from protocols.ring import broadcast, times
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
+    from protocols.steps import Dealing
 
 
-def multiply(p: Additive, x: Share, y: Share) -> Share:
+def multiply(p: Engine, x: Share, y: Share) -> Share:
     """x * y elementwise, with x.bits + y.bits fraction bits.
 
     Cost: 8 bytes an element and one round for each operand that is not in masked form yet, both in the same round;
@@ -37,7 +36,7 @@ def multiply(p: Additive, x: Share, y: Share) -> Share:
     return p.make(shape, x.bits + y.bits, _multiply(p, a, b, shape))
 
 
-def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
+def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
     for operand in (x, y):  # what is there already is opened while the other is on its way
         if operand.ready and operand.clean is None and operand.form is None:
             p.ahead(p.masked(operand))
@@ -51,7 +50,10 @@ def _multiply(p: Additive, x: AdditiveShare, y: AdditiveShare, shape: torch.Size
         p.ahead(p.masked(y))
     left = yield from p.any_form(x)
     right = yield from p.any_form(y)
-    dealt = [[_mask_product(p, mask, other) for _, other in right.terms] for _, mask in left.terms]
+    dealings = [[_mask_product(p, mask, other) for _, other in right.terms] for _, mask in left.terms]
+    for row in dealings:
+        yield from row
+    dealt = [[dealing.masks[0] for dealing in row] for row in dealings]
 
     def combine() -> Tensor:
         # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
@@ -71,15 +73,14 @@ def _plus(x: Tensor, y: Tensor) -> Tensor:
     return x.add_(y) if x.shape == y.shape and x.dtype == torch.int64 else x + y
 
 
-def _mask_product(p: Additive, m: Mask, o: Mask) -> Mask:
+def _mask_product(p: Engine, m: Mask, o: Mask) -> Dealing:
     # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
     dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
     shape = tuple(broadcast(m.share.shape, o.share.shape))
-    (dealt,) = p.correlations.deal([m, o], [Output(shape, dtype)], lambda a, b: [times(a, b).to(dtype)])
-    return dealt
+    return p.deal([m, o], [Output(shape, dtype)], lambda a, b: [times(a, b).to(dtype)])
 
 
-def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
+def product(p: Engine, x: Share, y: Share, op: Bilinear) -> Share:
     """op(x, y) for a matrix product, a convolution or one of their gradients; x.bits + y.bits fraction bits.
 
     Cost: 8 bytes an element and one round for each operand that was not opened before; offline the size of the
@@ -100,9 +101,9 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
             p.ahead(p.masked(b))
         left = yield from p.masked(a)
         right = yield from p.masked(b)
-        (dealt,) = p.correlations.deal(
-            [left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()]
-        )
+        dealing = p.deal([left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()])
+        yield dealing
+        (dealt,) = dealing.masks
 
         def combine() -> Tensor:
             part = op.apply(left.public, b.part).add_(dealt.share)
@@ -111,58 +112,3 @@ def product(p: Additive, x: Share, y: Share, op: Bilinear) -> Share:
         return p.part(shape, combine)
 
     return p.make(shape, x.bits + y.bits, step())
-
-
-# ---- reveal --------------------------------------------------------------------------------------------------------
-
-
-def reveal(p: Additive, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
-    """Compare the transcript, then send re-randomised parts of x to the receivers, who learn the sum of these alone.
-
-    Cost: two rounds: 32 bytes to each other computing party; 8 bytes an element (bits: 1) to each receiver.
-    """
-    size = x.numel * (1 if x.is_bit else 8)
-    party, computing = p.party, range(p.party.computing)
-    if p.before_reveal is not None:
-        p.before_reveal(receivers, b"" if p.virtual else p.transcript.digest())
-    p.scheduler.reveals(x.after, receivers, size, SIZE)
-    if isinstance(party, DryParty):
-        if party.role is not Role.DEALER:
-            party.round({r: {to: SIZE for to in computing if to != r} for r in computing}, label)
-            party.round({r: {to: size for to in receivers if to != r} for r in computing}, "reveal")
-        return None
-    context = f"{label}\0{p.correlations.program}"
-    if p.virtual:
-        return _heard(p, x, size, context) if party.rank in receivers else None
-    p.transcript.compare(party, label)
-    part = x.part + p.fresh_zero(x.shape, is_bit=False) if not x.is_bit else x.part ^ p.fresh_zero(x.shape, is_bit=True)
-    part = p.memory.to_host(part)
-    message = as_bytes(part)
-    mine = party.rank in receivers
-    answers = party.exchange(
-        {rank: message for rank in receivers if rank != party.rank},
-        dict.fromkeys(party.peers, size) if mine else {},
-        "reveal",
-        context=context,
-    )
-    if not mine or part.is_meta:
-        return None
-    value = _sum(x, part, answers)
-    if set(computing) <= set(receivers):
-        p.transcript.add("reveal", [value])
-    return value.bool() if x.is_bit else value
-
-
-def _heard(p: Additive, x: AdditiveShare, size: int, context: str) -> Tensor:
-    """What a client receives of a reveal."""
-    answers = p.party.exchange({}, dict.fromkeys(p.party.peers, size), "reveal", context=context)
-    value = _sum(x, torch.zeros(x.shape, dtype=x.dtype), answers)
-    return value.bool() if x.is_bit else value
-
-
-def _sum(x: AdditiveShare, part: Tensor, answers: Mapping[int, memoryview]) -> Tensor:
-    """The value of x from a part on the host and those that came from others."""
-    for answer in answers.values():
-        theirs = torch.frombuffer(answer, dtype=part.dtype).reshape(part.shape) if part.numel() else part
-        part = part ^ theirs if x.is_bit else part + theirs
-    return part

@@ -22,11 +22,12 @@ from protocols.correlations.dealer import Output
 from protocols.form import Form
 from protocols.functions import WIDE, ScaledFunction, scaled_function
 from protocols.leading import reach
-from protocols.truncate import HIGHEST, operand, rescale
+from protocols.precision import HIGHEST, operand
+from protocols.truncate import rescale
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare, BitForm
+    from protocols.engine import Engine
     from protocols.memory import Memory
 
 WIDE_SURPLUS = 12
@@ -36,7 +37,7 @@ SLACK = 2.0**-10
 """What a value of known range may leave it by, as a power of two: series hold a little beyond their ends."""
 
 
-def scaled(p: Additive, x: Share, function: str) -> Share:
+def scaled(p: Engine, x: Share, function: str) -> Share:
     """reciprocal, sqrt, rsqrt or log of x > 0.
 
     Domain at 20 bits: x from one unit to 2^22; below (negative numbers too) the value at one unit is returned, 0 for
@@ -80,7 +81,7 @@ class Regions:
         return [0.0, *values, 0.0] if self.open else values
 
 
-def regions(p: Additive, x: Share, spec: ScaledFunction) -> Regions:
+def regions(p: Engine, x: Share, spec: ScaledFunction) -> Regions:
     """Regions of x, by what is known of it."""
     if "range" in x.facts:
         low, high = (math.log2(v) + x.bits for v in x.facts["range"])
@@ -92,7 +93,7 @@ def regions(p: Additive, x: Share, spec: ScaledFunction) -> Regions:
     return Regions(tuple(range(x.bits % 2, highest + 1, 2)), open=True)
 
 
-def _scaled(p: Additive, x: AdditiveShare, function: str, where: Regions, spec: ScaledFunction) -> Share:
+def _scaled(p: Engine, x: AdditiveShare, function: str, where: Regions, spec: ScaledFunction) -> Share:
     return_bits, factors, offsets = _tables(p, spec, where, x.bits)
     if not where.powers:
         name = function if where.span == 2 else function + WIDE
@@ -121,7 +122,7 @@ def _units(table: list[float], bits: int) -> list[int]:
     return [units[0], *(b - a for a, b in pairwise(units))]
 
 
-def _tables(p: Additive, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
+def _tables(p: Engine, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
     """Return fraction bits of the factors, factors, and offsets by region, those outside included."""
     powers = [(e + where.span - x_bits) / 2 for e in where.starts]
     factors = [spec.factor(k) for k in powers]
@@ -152,13 +153,15 @@ def _rows(
         yield cut, known.sum(0), weights - 2 * known, rows
 
 
-def _sum(p: Additive, edges: AdditiveShare, units: list[int]) -> Generator[Any, None, Tensor]:
+def _sum(p: Engine, edges: AdditiveShare, units: list[int]) -> Generator[Any, None, Tensor]:
     """Step: a table by region: the first unit, and the sum over the bits, times a public step each.
 
     Cost: a bit each unless they are open; offline 8 bytes each, once.
     """
     form = yield from p.masked_bit(edges)
-    arithmetic = bits.arithmetic(p, form.mask)
+    dealing = bits.arithmetic(p, form.mask)
+    yield dealing
+    (arithmetic,) = dealing.masks
     shape, size = edges.shape[1:], edges.shape[1:].numel()
 
     def combine() -> Tensor:
@@ -181,7 +184,7 @@ def _phases(words: Tensor, where: Regions) -> Tensor:
     return torch.cat([outside, inside, outside])
 
 
-def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) -> Generator[Any, None, Tensor]:
+def _phase(p: Engine, edges: AdditiveShare, x: AdditiveShare, where: Regions) -> Generator[Any, None, Tensor]:
     """Step: the phase of z in units of 2^-64 turns, of which the upper 32 bits are right to a few units.
 
     The phase is the sum over the bits, times what the phase of x in one region is more than in the one before. That is
@@ -190,7 +193,7 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
     """
     bit = yield from p.masked_bit(edges)
     form = yield from p.masked(x)
-    arithmetic = bits.arithmetic(p, bit.mask)
+    number = bits.arithmetic(p, bit.mask)
     count, size = edges.shape[0], x.numel
 
     def cross(m: Tensor, r: Tensor) -> list[Tensor]:
@@ -200,7 +203,9 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
             out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
         return [out.reshape(edges.shape)]
 
-    (dealt,) = p.correlations.deal([bit.mask, form.mask], [Output(tuple(edges.shape), torch.int32)], cross)
+    dealing = p.deal([bit.mask, form.mask], [Output(tuple(edges.shape), torch.int32)], cross)
+    yield from (number, dealing)
+    (arithmetic,), (dealt,) = number.masks, dealing.masks
 
     def combine() -> Tensor:
         public, mask, crossed = (t.reshape(count, size) for t in (bit.public, arithmetic.share, dealt.share))
@@ -217,7 +222,7 @@ def _phase(p: Additive, edges: AdditiveShare, x: AdditiveShare, where: Regions) 
     return p.part(x.shape, combine)
 
 
-def _mantissa(p: Additive, phase: AdditiveShare, function: str) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _mantissa(p: Engine, phase: AdditiveShare, function: str) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the function's series at a phase in units of 2^-64 turns."""
     part = yield from p.value(phase)
     public, mask = yield from fourier.open_phase(p, part)

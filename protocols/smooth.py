@@ -13,14 +13,15 @@ from protocols import compare, fourier
 from protocols.base import Share
 from protocols.form import Form, elementwise
 from protocols.functions import interval_function
-from protocols.truncate import HIGHEST, operand, rescale
+from protocols.precision import HIGHEST, operand
+from protocols.truncate import rescale
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
 
 
-def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Share:
+def _weighted(p: Engine, bits: Share, weights: list[int], fraction: int) -> Share:
     """Sum of weight * value over the first axis; the weights have ``fraction`` bits."""
     column = torch.tensor(weights, dtype=torch.int64).reshape(-1, *(1 for _ in bits.shape[1:]))
     out = p.linear(bits, lambda part: (part * column.to(part.device)).sum(0), shape=bits.shape[1:])
@@ -31,7 +32,7 @@ def _weighted(p: Additive, bits: Share, weights: list[int], fraction: int) -> Sh
 # ---- interval ------------------------------------------------------------------------------------------------------
 
 
-def interval(p: Additive, x: Share, function: str) -> Share:
+def interval(p: Engine, x: Share, function: str) -> Share:
     """A function of `INTERVAL`: its Fourier series on [-bound, bound], affine outside, exactly so.
 
     Domain: all of the ring; x may carry a pending rescaling. Error: below 1.5e-5 (most below 6e-6), see
@@ -69,14 +70,14 @@ def interval(p: Additive, x: Share, function: str) -> Share:
     return value
 
 
-def _series(p: Additive, x: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
+def _series(p: Engine, x: AdditiveShare, function: str, power: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: the series of a function at phase x * 2^power (units of 2^-64 turns), with the session's bits."""
     form = yield from p.masked(x)
     public, mask = elementwise(form.public, lambda x: x << power), form.mask.elementwise(lambda r: r << power)
     return (yield from fourier.evaluate(p, function, public, mask))
 
 
-def periodic(p: Additive, x: Share, function: str) -> Share:
+def periodic(p: Engine, x: Share, function: str) -> Share:
     """Sin or cos of x in radians.
 
     Domain: |x| * 2^bits < 2^62; the error grows with |x|: 2e-6 + |x| * 2^-38. Cost: 4 bytes (nothing where x is

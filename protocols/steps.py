@@ -1,10 +1,11 @@
 """What protocol steps are written with: shares that steps will fill, masks, openings, masked forms.
 
-`Additive` inherits this; the steps in the other files call it. Nothing here knows any particular operation.
+`Engine` inherits this; the steps in the other files call it. Nothing here knows any particular operation.
 """
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, cast
 
@@ -14,12 +15,12 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
-from protocols.correlations.dealer import Correlations
+from protocols.correlations.dealer import Deal, Output
 from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, join_forms
 from protocols.memory import Memory
 from protocols.ring import outline
-from protocols.schedule import Beside, Opening, Scheduler, Step
+from protocols.schedule import Awaitable, Beside, Opening, Scheduler, Step
 from protocols.wire import pack_bits, unpack_bits
 
 VIEW_RATIO = 8
@@ -29,7 +30,18 @@ KEEP_LIMIT = 1 << 25
 """Elements (256 MiB) up to which an input is opened as a whole when the first of its rows is used."""
 
 
-class Steps:
+class Dealing(Awaitable):
+    """Correlations that were asked for: ``masks`` has one for each output, whose shares are there once it is ready."""
+
+    __slots__ = ("masks",)
+
+    def __init__(self, masks: list[Mask], *, ready: bool) -> None:
+        super().__init__()
+        self.masks = masks
+        self.ready = ready
+
+
+class Steps(abc.ABC):
     """The tools of protocol steps.
 
     ``device``: where parts lie; ``first``: rank 0; ``virtual``: client, dealer or planner, where parts are shapes only.
@@ -38,9 +50,16 @@ class Steps:
     device: torch.device
     memory: Memory
     scheduler: Scheduler
-    correlations: Correlations
     first: bool
     virtual: bool
+
+    @abc.abstractmethod
+    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
+        """Return a fresh uniform mask, which the rank that deals knows alone; or ``owner``, too. No message."""
+
+    @abc.abstractmethod
+    def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> Dealing:
+        """Have function(*masks) shared, one value for each output, by the rank that knows the masks."""
 
     def open(
         self,
@@ -160,7 +179,7 @@ class Steps:
         """
         joined, x.joined = x.joined, None
         if joined is None or not (x.keep or any(part.known() for part in joined.parts)):
-            mask = self.correlations.mask(x.shape, owner=x.owner)
+            mask = self.mask(x.shape, owner=x.owner)
             x.opening = self.open(x.facts.pop("plain", x.part), mask, sender=x.owner, after=x.after)
             x.facts["mask"] = mask
             return
@@ -199,7 +218,7 @@ class Steps:
             if root.bit_form is None and root.opening is None:
                 yield from self.value(root)
                 n = root.numel
-                packed = self.correlations.mask([(n + 7) // 8], torch.uint8)
+                packed = self.mask([(n + 7) // 8], torch.uint8)
                 flat = pack_bits(root.part.reshape(-1))
                 root.opening = self.open(flat, packed, None, after=root.after)
                 root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
@@ -253,6 +272,3 @@ class Steps:
 
         return self.make(torch.Size(shape), bits, step(), is_bit=is_bit)
 
-    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64) -> Mask:
-        """Return a fresh uniform mask."""
-        return self.correlations.mask(shape, dtype)

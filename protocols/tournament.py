@@ -13,12 +13,12 @@ from torch import Tensor
 from parties import ConfigurationError
 from protocols.base import Share
 from protocols.gates import join_equal
-from protocols.truncate import operand
+from protocols.precision import operand
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
+    from protocols.engine import Engine
 
 MATCHES = 1 << 16
 """Comparisons in one level up to which groups are made larger, which saves rounds and costs comparisons."""
@@ -27,7 +27,7 @@ Level = list[tuple[int, int, Share | None]]
 """Groups of one level, in order: how many, how large, and the bits (size, groups, ...) of their winners."""
 
 
-def maximum(p: Additive, x: Share, dim: int) -> tuple[Share, Share]:
+def maximum(p: Engine, x: Share, dim: int) -> tuple[Share, Share]:
     """Return the largest value along dim (kept, size 1) and one-hot bits of the shape of x; the first of equals wins.
 
     Exact. Domain: differences within the ring's range. In a group of g every value is opened under its mask (8 bytes
@@ -78,7 +78,7 @@ def matches(players: int, rows: int) -> list[tuple[tuple[int, int], ...]]:
     return levels
 
 
-def _pairs(p: Additive, values: Share) -> tuple[Share, Share]:
+def _pairs(p: Engine, values: Share) -> tuple[Share, Share]:
     """Winners of pairs of neighbours, and the bits of both sides."""
     left = p.structural(values, lambda t: t[0::2])
     right = p.structural(values, lambda t: t[1::2])
@@ -98,7 +98,7 @@ def _meetings(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return sides[:, 0], sides[:, 1], torch.tensor(place), torch.tensor(flip, dtype=torch.uint8)
 
 
-def _group(p: Additive, values: Share, size: int) -> tuple[Share, Share]:
+def _group(p: Engine, values: Share, size: int) -> tuple[Share, Share]:
     """Winners of groups of neighbours, and their one-hot bits (size, groups, ...)."""
     first, second, place, flip = _meetings(size)
     players = p.structural(values, lambda t: t.reshape(-1, size, *t.shape[1:]).transpose(0, 1))
@@ -120,7 +120,7 @@ def _group(p: Additive, values: Share, size: int) -> tuple[Share, Share]:
     return p.linear(p.multiply(hot, players), lambda part: part.sum(0), shape=rest), hot
 
 
-def _one_hot(p: Additive, levels: list[Level], dim: int, x: Share) -> Share:
+def _one_hot(p: Engine, levels: list[Level], dim: int, x: Share) -> Share:
     """Bits of the winner: from the last level back to the first, who won its group, if the group's winner won."""
     if not levels:
         return p.constant(torch.ones(tuple(x.shape), dtype=torch.bool), 0)

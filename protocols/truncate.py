@@ -1,4 +1,4 @@
-"""Fraction bits: rescaling with a shared mask, alignment of operands, and multiplication by public constants."""
+"""Fraction bits: rescaling with a shared mask, and multiplication by public constants."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from protocols import compare
+from protocols import compare, precision
 from protocols.additive_share import Origin, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
@@ -16,20 +16,15 @@ from protocols.form import Form, Mask, combined
 from protocols.ring import WORD, broadcast, low_bits, shift_right
 
 if TYPE_CHECKING:
-    from protocols.additive import Additive
     from protocols.additive_share import AdditiveShare
-
-SURPLUS = 2
-"""An operand may carry this many bits above the session's; the range of a product shrinks by as much."""
+    from protocols.engine import Engine
+    from protocols.steps import Dealing
 
 LONGEST_CUT = 62
 """Binary places that one rescaling can cut off."""
 
-HIGHEST = 60
-"""No share carries more fraction bits than this; public constants give up low bits instead."""
 
-
-def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Share:
+def rescale(p: Engine, x: Share, bits: int, *, faithful: bool = False) -> Share:
     """x with ``bits`` fraction bits.
 
     Domain: |x| * 2^x.bits < 2^62. Error: the floor or one unit above it, with the probability that makes the mean
@@ -56,10 +51,10 @@ def rescale(p: Additive, x: Share, bits: int, *, faithful: bool = False) -> Shar
 
 
 def _cut(
-    p: Additive, x: AdditiveShare, places: int, factor: int = 1, *, faithful: bool
+    p: Engine, x: AdditiveShare, places: int, factor: int = 1, *, faithful: bool
 ) -> Generator[Any, None, tuple[Tensor, Form]]:
     form = yield from p.masked(x)
-    part, out = _recombine(p, form.public, form.mask, places, WORD, factor)
+    part, out = yield from recombine(p, form.public, form.mask, places, WORD, factor)
     if faithful:
         product = form if factor == 1 else form.scaled(factor)
         bit = yield from compare.below(p, low_bits(product.public, places), product.mask, places)
@@ -73,22 +68,20 @@ def _cut(
     return part, out
 
 
-def narrow(p: Additive, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
+def narrow(p: Engine, part: Tensor, places: int, width: int) -> Generator[Any, None, tuple[Tensor, Form]]:
     """Step: cut ``places`` bits off a part whose value is within 2^(8 * width - 2), opening ``width`` bytes only.
 
     Never faithful: what comes here are series, whose last bits depend on how the dealer's values were rounded.
     """
     mask = p.mask(part.shape)
     opening = p.open(part, mask, width)
+    deal_cut(p, mask, places, 8 * width)
     yield opening
-    return _recombine(p, cast(Tensor, opening.value), mask, places, 8 * width)
+    return (yield from recombine(p, cast(Tensor, opening.value), mask, places, 8 * width))
 
 
-def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, factor: int = 1) -> tuple[Tensor, Form]:
-    """m y >> f = (m c >> f) - [m r >> f] + (1 - msb c) [msb r] m 2^(size-f) - m 2^(size-2-f), c = y + 2^(size-2) + r.
-
-    m is a public ``factor`` below 2^31; products with it are taken over the integers, not modulo 2^64.
-    """
+def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> tuple[Dealing, Dealing]:
+    """Have [m r >> places] and [msb r] dealt for the low ``size`` bits of a mask r and a factor m, each once."""
     shape = tuple(mask.share.shape)
     key, edge = ("cut", places, size, factor), ("top", size, places <= 32)
     if key not in mask.facts:
@@ -96,14 +89,27 @@ def _recombine(p: Additive, public: Tensor, mask: Mask, places: int, size: int, 
         def cut(r: Tensor) -> list[Tensor]:
             return [_times_and_shift(low_bits(r, size), factor, places)]
 
-        (mask.facts[key],) = p.correlations.deal([mask], [Output(shape)], cut)
+        mask.facts[key] = p.deal([mask], [Output(shape)], cut)
     if edge not in mask.facts:
         # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
         dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
-        (mask.facts[edge],) = p.correlations.deal(
+        mask.facts[edge] = p.deal(
             [mask], [Output(shape, dtype)], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )
-    high, top = mask.facts[key], mask.facts[edge]
+    return mask.facts[key], mask.facts[edge]
+
+
+def recombine(
+    p: Engine, public: Tensor, mask: Mask, places: int, size: int = WORD, factor: int = 1
+) -> Generator[Any, None, tuple[Tensor, Form]]:
+    """Step: m y >> f for the masked form of y, and a public ``factor`` m below 2^31.
+
+    m y >> f = (m c >> f) - [m r >> f] + (1 - msb c) [msb r] m 2^(size-f) - m 2^(size-2-f), c = y + 2^(size-2) + r.
+    Products with m are taken over the integers, not modulo 2^64.
+    """
+    dealings = deal_cut(p, mask, places, size, factor)
+    yield from dealings
+    high, top = (dealing.masks[0] for dealing in dealings)
     if p.virtual:
         return public, Form(public, [(-1, high), (public, top)])
     c = low_bits(public + (1 << (size - 2)), size)
@@ -129,45 +135,7 @@ def _times_and_shift(x: Tensor, factor: int, places: int) -> Tensor:
     return (high + (low >> 32)) >> (places - 32)
 
 
-# ---- policy: when to rescale -------------------------------------------------------------------------------------
-
-
-def operand(p: Additive, x: Share) -> Share:
-    """x as an operand: a pending rescaling is done. A share with the fact "precision" keeps its bits on purpose."""
-    return rescale(p, x, p.bits) if x.bits > p.bits + SURPLUS and not x.facts.get("precision") else x
-
-
-def operands(p: Additive, x: Share, y: Share) -> tuple[Share, Share]:
-    """Two operands whose bits add up to a range that a product can use."""
-    x, y = operand(p, x), operand(p, y)
-    if x.bits + y.bits > 2 * p.bits + SURPLUS:
-        x = rescale(p, x, p.bits) if x.bits >= y.bits else x
-        y = rescale(p, y, p.bits) if x.bits + y.bits > 2 * p.bits + SURPLUS else y
-    return x, y
-
-
-def align(p: Additive, *shares: Share) -> list[Share]:
-    """Bring summands to common fraction bits: the lower are scaled up, or the higher down where that costs range."""
-    out = list(shares)
-    if any(x.bits != out[0].bits for x in out):
-        if max(x.bits for x in out) > 2 * p.bits:
-            out = [operand(p, x) for x in out]
-        bits = max(x.bits for x in out)
-        out = [rescale(p, x, bits) for x in out]
-    return out
-
-
-def fit(p: Additive, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:
-    """x and a public factor whose product stays within the fraction bits that a share may have."""
-    if x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS:
-        x = operand(p, x)
-    excess = x.bits + bits - HIGHEST
-    if excess > 0:
-        value, bits = (value + (1 << (excess - 1))) >> excess, bits - excess
-    return x, value, bits
-
-
-def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+def scale(p: Engine, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
     """x * value / 2^bits for a public value, without a message where x has bits to spare.
 
     Where x carries a pending rescaling, one number as factor takes part in it: one opening brings x * value to the
@@ -176,10 +144,9 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None
     if to is not None:
         return _times_and_cut(p, x, int(value), x.bits + bits - to, to)
     places = x.bits + bits - p.bits
-    pending = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
-    if pending and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
+    if precision.pending(p, x, bits) and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
         return _times_and_cut(p, x, int(value), places, p.bits)
-    x, value, bits = fit(p, x, value, bits)
+    x, value, bits = precision.fit(p, x, value, bits)
     value = p.memory.here(value.clone())  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)
     shape = broadcast(x.shape, value.shape)
@@ -188,7 +155,7 @@ def scale(p: Additive, x: Share, value: Tensor, bits: int, to: int | None = None
     return out
 
 
-def _times_and_cut(p: Additive, x: Share, factor: int, places: int, bits: int) -> Share:
+def _times_and_cut(p: Engine, x: Share, factor: int, places: int, bits: int) -> Share:
     """x * factor with ``places`` places cut off: one opening of x, unless x is open."""
     if places <= 0:
         out = p.local([cast("AdditiveShare", x)], bits, lambda part: part * (factor << -places), shape=x.shape)
