@@ -19,6 +19,7 @@ Examples assume ``import parties, protocols, torch``.
 from protocols.additive import Additive
 from protocols.base import Bilinear, Cost, Protocol, Registry, Share
 from protocols.plain import InsecurePlain
+from protocols.replicated import Replicated
 
 __all__ = [
     "Additive",
@@ -27,6 +28,7 @@ __all__ = [
     "InsecurePlain",
     "Protocol",
     "Registry",
+    "Replicated",
     "Share",
     "make",
     "names",
@@ -36,6 +38,7 @@ __all__ = [
 _REGISTRY = Registry()
 _REGISTRY.register("additive", Additive)
 _REGISTRY.register("plain", InsecurePlain)
+_REGISTRY.register("replicated", Replicated)
 
 make = _REGISTRY.make
 register = _REGISTRY.register

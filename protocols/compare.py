@@ -116,6 +116,9 @@ def signs(p: Engine, x: AdditiveShare, thresholds: Sequence[int] | None) -> Shar
     p.note(f"signs {thresholds}".encode())
 
     def step() -> Generator[Any, None, Tensor]:
+        mask = yield from p.covering(x)
+        if mask is not None and shape.numel():
+            tables(p, mask, 63, signed=True)
         form = yield from p.masked(x)
         if not shape.numel():
             return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
@@ -137,8 +140,11 @@ def zero(p: Engine, x: AdditiveShare) -> Share:
         return cast(Share, x.facts["zero"])
 
     def step() -> Generator[Any, None, Tensor]:
-        form = yield from p.masked(x)
         n = x.numel
+        mask = yield from p.covering(x)
+        if mask is not None and n:
+            tables(p, mask, WORD, signed=False)
+        form = yield from p.masked(x)
         if not n:
             return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8, device=p.device), torch.uint8)
 

@@ -44,9 +44,10 @@ class Engine(Steps, Operations):
         out.data = public if self.first or self.virtual else torch.zeros_like(public)
         out.ready = True
         if not is_bit:
-            secret = torch.zeros(value.shape, dtype=torch.int64, device=self.device) if self.dealing else None
+            nothing = torch.zeros((), dtype=torch.int64, device=self.device).expand(value.shape)
             out.form = Form(public, [])
-            out.clean = Form(public, [(-1, Mask(torch.zeros_like(public), secret))])
+            mask = Mask(nothing, nothing) if self.dealing else Mask(torch.zeros_like(public), None)
+            out.clean = Form(public, [(-1, mask)])
         return out
 
     # ---- local -------------------------------------------------------------------------------------------------

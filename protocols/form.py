@@ -53,10 +53,14 @@ class Mask:
 
 @dataclass
 class Form:
-    """x = public + sum of factor * mask; factors are public tensors, or the integers 1 and -1."""
+    """x = public + sum of factor * mask; factors are public tensors, or the integers 1 and -1.
+
+    Factors that are tensors are multiples of 2^grain.
+    """
 
     public: Tensor
     terms: list[tuple[Tensor | int, Mask]]
+    grain: int = 0
 
     @property
     def clean(self) -> bool:
@@ -73,6 +77,7 @@ class Form:
         return Form(
             move(self.public),
             [(factor if isinstance(factor, int) else move(factor), mask.map(move)) for factor, mask in self.terms],
+            self.grain,
         )
 
     def scaled(self, factor: int) -> Form:
@@ -81,11 +86,11 @@ class Form:
         if self.clean:
             return Form(public, [(-1, self.mask.elementwise(lambda m: m * factor))])
         terms = [(q * factor if isinstance(q, int) else elementwise(q, lambda x: x * factor), m) for q, m in self.terms]
-        return Form(public, terms)
+        return Form(public, terms, self.grain)
 
     def shifted(self, constant: Tensor) -> Form:
         """x + constant for a public tensor that broadcasts to x; the masks are the same."""
-        return Form(elementwise(self.public, lambda x: x + constant), self.terms)
+        return Form(elementwise(self.public, lambda x: x + constant), self.terms, self.grain)
 
 
 # ---- forms of sums and joins ---------------------------------------------------------------------------------------

@@ -9,6 +9,9 @@ from protocols.base import Operations, Share
 SURPLUS = 2
 """An operand may carry this many bits above the session's; the range of a product shrinks by as much."""
 
+LONGEST_CUT = 62
+"""Binary places that one rescaling can cut off."""
+
 HIGHEST = 60
 """No share carries more fraction bits than this; public constants give up low bits instead."""
 
@@ -38,9 +41,10 @@ def align(p: Operations, *shares: Share) -> list[Share]:
     return out
 
 
-def pending(p: Operations, x: Share, bits: int) -> bool:
-    """Whether x waits to be rescaled, and a public factor with so many bits could take part in that."""
-    return x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
+def takes_part(p: Operations, x: Share, value: Tensor, bits: int) -> bool:
+    """Whether x waits to be rescaled, and a public factor, value / 2^bits, can take part in that."""
+    waits = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
+    return waits and not value.dim() and x.bits + bits - p.bits <= LONGEST_CUT and abs(int(value)) < 1 << 31
 
 
 def fit(p: Operations, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:

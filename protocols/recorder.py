@@ -132,7 +132,7 @@ class Recorder(Observer):
         self.listener: Callable[[tuple[Any, ...]], None] | None = None
         self._wire = self.number(0, "round")
         self._gathered: Counter[int] = Counter()
-        self._opening: dict[int | None, dict[int, int]] = {}
+        self._opening: dict[int | tuple[int, int] | None, dict[int, int]] = {}
         self._open: dict[int, int] = {}
         self._round: _Round | None = None
         self._untaken = (0, 0)
@@ -250,8 +250,9 @@ class Recorder(Observer):
         self._opening, self._open = {}, {}
         for one in openings:
             where, size = one.where, one.bytes
-            sizes = self._opening.setdefault(one.sender, {})
-            sizes[where] = sizes.get(where, 0) + size
+            for way in (one.sender,) if one.routes is None else one.routes:
+                sizes = self._opening.setdefault(way, {})
+                sizes[where] = sizes.get(where, 0) + size
             self._open[where] = self._open.get(where, 0) + size
         self._back = self.enter(self._wire)
 
@@ -281,7 +282,7 @@ class Recorder(Observer):
             parts: dict[int, int] = dict(self._gathered)
             self._gathered.clear()
         else:
-            parts = self._parts(self.rank) if done is not None else {}
+            parts = self._parts(self.rank, to) if done is not None else {}
         parts = self._whole(parts, size, label)
         for where, part in parts.items():
             self._line(where, phase).sent += part
@@ -303,7 +304,7 @@ class Recorder(Observer):
         self._note("wait", began, self.ended, self.now, 0, 0, -1, -1, 0.0)
 
     def received(self, source: int, number: int, size: int, label: str, phase: str) -> None:
-        parts = self._parts(source) if self._round is not None else {}
+        parts = self._parts(source, self.rank) if self._round is not None else {}
         parts = self._whole(parts, size, label)
         for where, part in parts.items():
             self._line(where, phase).received += part
@@ -321,11 +322,10 @@ class Recorder(Observer):
             end, waiting = time.perf_counter(), self.waited - done.waited
             self._note("round", done.begin, end, where, done.sent, done.received, -1, -1, waiting)
 
-    def _parts(self, rank: int) -> dict[int, int]:
-        """What a message of that rank consists of, by where, if a round of openings is on."""
+    def _parts(self, rank: int, to: int) -> dict[int, int]:
+        """What a message from that rank to another consists of, by where, if a round of openings is on."""
         parts = self._opening.get(None, {}) if rank < self.computing else {}
-        own = self._opening.get(rank)
-        if own is not None:
+        for own in filter(None, (self._opening.get(rank), self._opening.get((rank, to)))):
             parts = dict(parts)
             for where, size in own.items():
                 parts[where] = parts.get(where, 0) + size

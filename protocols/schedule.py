@@ -46,16 +46,18 @@ class Opening(Awaitable):
 
     ``width`` counts the bytes of each element that are sent, for additive words (the value is then modulo
     2^(8 * width)); None stands for packed bits that are combined by exclusive or. ``sender``: the one rank whose part
-    is the value; None if all parts make it up. ``where``: see `recorder`.
+    is the value; None if all parts make it up. ``routes``: between which ranks it travels (source, receiver), if not
+    from all, or the sender, to all. ``where``: see `recorder`.
     """
 
-    __slots__ = ("part", "sender", "value", "where", "width")
+    __slots__ = ("part", "routes", "sender", "value", "where", "width")
 
     def __init__(self, part: Tensor, width: int | None, sender: int | None = None) -> None:
         super().__init__()
         self.part = part
         self.width = width
         self.sender = sender
+        self.routes: Sequence[tuple[int, int]] | None = None
         self.value: Tensor | None = None
         self.where = 0
 

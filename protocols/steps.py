@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -52,6 +52,8 @@ class Steps(abc.ABC):
     scheduler: Scheduler
     first: bool
     virtual: bool
+    early: ClassVar[bool] = False
+    """Whether correlations travel in rounds, so that they are better asked for before an opening than after it."""
 
     @abc.abstractmethod
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
@@ -153,13 +155,7 @@ class Steps(abc.ABC):
         """
         yield from self.value(x)
         if x.clean is None:
-            root = x.known()
-            if root is None:
-                root = x.root()
-                if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
-                    root = x
-                yield from self.value(root)
-                self._open_masked(root)
+            root = yield from self._covered(x)
             if root.opening is not None:
                 opening = root.opening
                 yield opening
@@ -171,6 +167,27 @@ class Steps(abc.ABC):
                 x.inherit()
         self.scheduler.uses(x.opened)
         return cast(Form, x.clean)
+
+    def _covered(self, x: AdditiveShare) -> Generator[Any, None, AdditiveShare]:
+        """Step: what x takes its masked form from, which is open or on its way."""
+        root = x.known()
+        if root is None:
+            root = x.root()
+            if root.numel > (KEEP_LIMIT if root.keep else VIEW_RATIO * x.numel):
+                root = x
+            yield from self.value(root)
+            self._open_masked(root)
+        return root
+
+    def covering(self, x: AdditiveShare) -> Generator[Any, None, Mask | None]:
+        """Step: begin to open x. Its mask, if x is opened by itself and correlations take a round; else None."""
+        if not self.early:
+            return None
+        yield from self.value(x)
+        if x.clean is not None:
+            return x.clean.mask
+        root = yield from self._covered(x)
+        return root.facts.get("mask") if root is x else None
 
     def _open_masked(self, x: AdditiveShare) -> None:
         """Begin to open x under a fresh mask; what was joined from inputs, or where some parts are open, part by part.

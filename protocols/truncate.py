@@ -13,16 +13,13 @@ from protocols.additive_share import Origin, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask, combined
+from protocols.precision import LONGEST_CUT
 from protocols.ring import WORD, broadcast, low_bits, shift_right
 
 if TYPE_CHECKING:
     from protocols.additive_share import AdditiveShare
     from protocols.engine import Engine
     from protocols.steps import Dealing
-
-LONGEST_CUT = 62
-"""Binary places that one rescaling can cut off."""
-
 
 def rescale(p: Engine, x: Share, bits: int, *, faithful: bool = False) -> Share:
     """x with ``bits`` fraction bits.
@@ -53,6 +50,11 @@ def rescale(p: Engine, x: Share, bits: int, *, faithful: bool = False) -> Share:
 def _cut(
     p: Engine, x: AdditiveShare, places: int, factor: int = 1, *, faithful: bool
 ) -> Generator[Any, None, tuple[Tensor, Form]]:
+    mask = yield from p.covering(x)
+    if mask is not None:
+        deal_cut(p, mask, places, WORD, factor)
+        if faithful and factor == 1:
+            compare.tables(p, mask, places, signed=False)
     form = yield from p.masked(x)
     part, out = yield from recombine(p, form.public, form.mask, places, WORD, factor)
     if faithful:
@@ -110,14 +112,15 @@ def recombine(
     dealings = deal_cut(p, mask, places, size, factor)
     yield from dealings
     high, top = (dealing.masks[0] for dealing in dealings)
+    grain = size - places
     if p.virtual:
-        return public, Form(public, [(-1, high), (public, top)])
+        return public, Form(public, [(-1, high), (public, top)], grain)
     c = low_bits(public + (1 << (size - 2)), size)
     sign = c >> 63 if size == WORD else -(c >> (size - 1))  # -1 or 0
     wrap = sign.add_(1).mul_(_signed(factor << (size - places)))
     known = _times_and_shift(c, factor, places).sub_(_signed((factor << (size - 2)) >> places))
     part = (wrap * top.share).sub_(high.share)
-    return part.add_(known) if p.first else part, Form(known, [(-1, high), (wrap, top)])
+    return part.add_(known) if p.first else part, Form(known, [(-1, high), (wrap, top)], grain)
 
 
 def _signed(word: int) -> int:
@@ -143,9 +146,8 @@ def scale(p: Engine, x: Share, value: Tensor, bits: int, to: int | None = None) 
     """
     if to is not None:
         return _times_and_cut(p, x, int(value), x.bits + bits - to, to)
-    places = x.bits + bits - p.bits
-    if precision.pending(p, x, bits) and not value.dim() and places <= LONGEST_CUT and abs(int(value)) < 1 << 31:
-        return _times_and_cut(p, x, int(value), places, p.bits)
+    if precision.takes_part(p, x, value, bits):
+        return _times_and_cut(p, x, int(value), x.bits + bits - p.bits, p.bits)
     x, value, bits = precision.fit(p, x, value, bits)
     value = p.memory.here(value.clone())  # the caller may write to it before a later product reads it
     own = cast("AdditiveShare", x)

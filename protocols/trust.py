@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ADDITIVE", "ADDITIVE_FROM_FILES", "Trust"]
+__all__ = ["ADDITIVE", "ADDITIVE_FROM_FILES", "REPLICATED", "Trust"]
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,13 @@ _OPEN = (
 
 ADDITIVE = Trust(True, "semi-honest", _CURIOUS, _DEALER, _OPEN)
 ADDITIVE_FROM_FILES = Trust(True, "semi-honest", _CURIOUS, _FILES, _OPEN)
+
+_ALONE = (
+    "Every rank may keep and combine all it sees: it learns its own inputs and what was revealed to it.",
+    "One computing party may pool what it saw with any clients: that says nothing more about the data.",
+)
+_MAJORITY = (
+    "No two of the three computing parties may collude: together they see every secret of the run.",
+)
+
+REPLICATED = Trust(True, "semi-honest", _ALONE, _MAJORITY, _OPEN)

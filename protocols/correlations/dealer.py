@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
@@ -31,6 +30,7 @@ from parties.prg import Generator
 from protocols.correlations.source import CHECK, Source
 from protocols.form import Mask
 from protocols.memory import Memory
+from protocols.program import Program
 from protocols.ring import as_bytes, outline
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Correlations:
         self._is_client = party.role is Role.CLIENT
         self._waiting: list[memoryview] = []
         self._waiting_bytes = 0
-        self._program = blake2b(digest_size=CHECK)
+        self._program = Program()
         self._mark = self._check = b""
         self._buffer = memoryview(b"")
         self._dealt = 0
@@ -158,12 +158,12 @@ class Correlations:
         """Take something into the digest of the program. Raises ConfigurationError if the session is over."""
         if self._closed:
             raise ConfigurationError("the session is over: nothing can be shared, computed or opened any more")
-        self._program.update(len(what).to_bytes(8, "big") + what)
+        self._program.note(what)
 
     @property
     def program(self) -> str:
         """Digest of everything that was asked for and noted so far."""
-        return self._program.hexdigest()
+        return str(self._program)
 
     def _combine(self, output: Output, streams: Sequence[Generator]) -> Tensor:
         total = self._memory.uniform(output.shape, streams[0], output.dtype)

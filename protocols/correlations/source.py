@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from parties import ConfigurationError, Generator, Party, Role, Seeds
+from protocols.program import SIZE
 
-CHECK = 8
+CHECK = SIZE
 """Every message of corrections ends in a digest of the program's correlations so far."""
 
 LIMIT = 1 << 32

@@ -1,0 +1,409 @@
+"""`replicated`: three parties, each of which holds two of three summands modulo 2^64; no dealer.
+
+Security model: semi-honest, honest majority: one party alone learns nothing; two that pool what they hold know
+everything. Clients, which own inputs or receive results and do not compute, learn nothing beside; a client and one
+party together neither. Products are sums of what parties compute alone (Araki, Furukawa, Lindell, Nof, Ohara 2016), so
+that a dot product of any length costs one ring element. Everything else is done in groups, see `trio.group`: for every
+third of the elements another party deals correlations to the two others. ABY3 (Mohassel and Rindal 2018) has the same
+shares; its truncation fails with some probability, the one here does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from parties import ConfigurationError, DryParty, Observer, Party, Role, exchange_seeds
+from protocols import precision
+from protocols.additive_share import AdditiveShare
+from protocols.base import Bilinear, Protocol, Share, Structural
+from protocols.memory import Memory
+from protocols.program import Program
+from protocols.recorder import Recorder
+from protocols.ring import broadcast, joined, multiply_op, outline
+from protocols.schedule import Opening, Scheduler, Step
+from protocols.trio import inputs, revealing
+from protocols.trio.circle import Circle
+from protocols.trio.group import Group
+from protocols.trio.routes import Passing, pass_all
+from protocols.trio.share import Chunk, ReplicatedShare
+from protocols.trust import REPLICATED, Trust
+from protocols.wire import to_bytes
+
+ROUNDING = ("chance", "faithful")
+
+
+def _own(x: Share) -> ReplicatedShare:
+    return cast(ReplicatedShare, x)
+
+
+class Replicated(Circle, Protocol):
+    """Replicated sharing among three parties. See `protocols.base.Protocol` for the operations."""
+
+    name: ClassVar[str] = "replicated"
+
+    def __init__(
+        self,
+        party: Party,
+        bits: int = 20,
+        *,
+        rounding: str = "chance",
+        device: str | torch.device | Memory = "cpu",
+        planning: bool = False,
+        observe: Callable[[Tensor], None] | None = None,
+    ) -> None:
+        """Set up the seeds with the other parties. The arguments are those of `Additive`, which say more.
+
+        Raises ConfigurationError unless there are three computing parties and no dealer.
+        """
+        if party.computing != 3 or party.dealer is not None:
+            raise ConfigurationError(
+                f"protocol 'replicated' needs exactly three computing parties and no dealer; got {party.computing} "
+                f"computing, {'no dealer' if party.dealer is None else f'a dealer on rank {party.dealer}'}"
+            )
+        if not 8 <= bits <= 24:
+            raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
+        if rounding not in ROUNDING:
+            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
+        self.bits = bits
+        self.faithful = rounding == "faithful"
+        self._observe = observe
+        self.party = party
+        self.virtual = planning or party.role is not Role.COMPUTING
+        self.memory = device if isinstance(device, Memory) else Memory(device)
+        self.device = self.memory.device
+        self.seeds = None if isinstance(party, DryParty) else exchange_seeds(party)
+        self.program = Program()
+        self.scheduler = Scheduler(self._exchange)
+        self.groups = [Group(self, dealer) for dealer in range(3)]
+        self.turn = 0
+        self._closed = False
+
+    @property
+    def trust(self) -> Trust:
+        """What one relies on: that no two parties collude, and that all follow the protocol."""
+        return REPLICATED
+
+    def _exchange(self, openings: list[Opening]) -> None:
+        pass_all(self.party, self.memory, openings, str(self.program))
+        if self._observe is not None:
+            for one in cast("list[Passing]", openings):
+                value = cast(Tensor, one.value)
+                if any(to == self.party.rank for _, to in one.routes):
+                    self._observe(self.memory.to_host(to_bytes(value, one.width)))
+
+    def note(self, what: bytes) -> None:
+        if self._closed:
+            raise ConfigurationError("the session is over: nothing can be shared, computed or opened any more")
+        super().note(what)
+
+    def watch(self, recorder: Recorder | None) -> None:
+        self.scheduler.recorder = recorder
+        self.party.observer = recorder or Observer()
+
+    # ---- in and out --------------------------------------------------------------------------------------------
+
+    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
+        """Cost: 8 bytes an element, from the owner to one party, in the next round; see `trio.inputs`."""
+        return inputs.share(self, value, torch.Size(shape), bits, owner, is_bit=False)
+
+    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
+        return inputs.share(self, value, torch.Size(shape), 0, owner, is_bit=True)
+
+    def constant(self, value: Tensor, bits: int) -> Share:
+        is_bit = value.dtype == torch.bool
+        out = ReplicatedShare(value.shape, 0 if is_bit else bits, is_bit)
+        public = outline(value.shape, out.dtype) if self.virtual else value.to(self.device, out.dtype, copy=True)
+        rank, none = self.party.rank, torch.zeros_like(public)
+        out.parts = (public, public) if self.virtual else (public if rank == 0 else none, public if rank == 2 else none)
+        out.ready = True
+        return out
+
+    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
+        """Open x to the receivers, None: all three parties. Surplus fraction bits are cut off before.
+
+        First the parties compare the digest of the program and ``label``; if these differ, nothing is opened. Cost: two
+        rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) at most to each receiver.
+        """
+        own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
+        self.settle(own, kind="reveal")
+        receivers = list(range(3)) if to is None else sorted(set(to))
+        for rank in receivers:
+            self.check_rank("receiver", rank)
+        value = revealing.reveal(self, own, receivers, label)
+        return value if value is None or x.is_bit else value << (x.bits - own.bits)
+
+    def check_rank(self, what: str, rank: int) -> None:
+        """Raise ConfigurationError unless that rank is a party or a client."""
+        if not 0 <= rank < 3 + len(self.party.clients):
+            beside = f" or a client, 3 to {2 + len(self.party.clients)}" if self.party.clients else ""
+            raise ConfigurationError(f"{what} must be a computing party, 0 to 2{beside}; got {rank}")
+
+    def settle(self, *shares: Share, kind: str = "settle") -> None:
+        for x in shares:
+            self.scheduler.settle(self.ahead(self.parts(_own(x))), kind)
+
+    def export(self, x: Share) -> Tensor | None:
+        """Return this party's summand, made fresh by a sharing of zero."""
+        self.settle(x)
+        return None if self.virtual else self.fresh(_own(x)).to("cpu", copy=True)
+
+    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
+        out = ReplicatedShare(torch.Size(shape), bits)
+        if self.virtual:
+            out.total = outline(shape)
+        elif part is None or tuple(part.shape) != tuple(shape) or part.dtype != torch.int64:
+            got = None if part is None else f"{tuple(part.shape)} {part.dtype}"
+            raise ConfigurationError(f"a part of shape {tuple(shape)} of 64-bit integers is wanted, got {got}")
+        else:
+            out.total = part.to(self.device, copy=True)
+        out.ready = True
+        return out
+
+    def close(self) -> None:
+        """Forget the seeds and generators. Nothing can be shared or opened afterwards."""
+        self._closed = True
+        for group in self.groups:
+            group.close()
+        if self.seeds is not None:
+            self.seeds.erase()
+
+    # ---- local -------------------------------------------------------------------------------------------------
+
+    def add(self, x: Share, y: Share) -> Share:
+        x, y = precision.align(self, self._number(x), self._number(y))
+        return self.local([_own(x), _own(y)], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
+
+    def negate(self, x: Share) -> Share:
+        x = self._number(x)
+        return self.local([_own(x)], x.bits, torch.neg, shape=x.shape)
+
+    def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
+        x = self._number(x)
+        if bits > x.bits:
+            x = self._lift(x, bits)
+        public = self.memory.here(value) << (x.bits - bits)
+        shape = broadcast(x.shape, value.shape)
+
+        def wide(part: Tensor) -> Tensor:
+            return part if part.shape == shape else part.expand(shape)
+
+        return self.local([_own(x)], x.bits, wide, shape=shape, public=lambda part: part + public)
+
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        x = self._number(x)
+        if to is not None and x.bits + bits <= to:
+            factor = int(value) << (to - x.bits - bits)
+            return self.local([_own(x)], to, lambda part: part * factor, shape=x.shape)
+        if to is not None or precision.takes_part(self, x, value, bits):
+            self.note(f"scale {int(value)} {bits} {to}".encode())
+            return self._halved(x, lambda g, v: g.scale(v, value, bits, to))
+        x, value, bits = precision.fit(self, x, value, bits)
+        public = self.memory.here(value.clone())  # the caller may write to it before a later product reads it
+        shape = broadcast(x.shape, value.shape)
+        return self.local([_own(x)], x.bits + bits, lambda part: part * public, shape=shape)
+
+    def shift(self, x: Share, power: int) -> Share:
+        x = self._number(x)
+        if x.bits - power < 0:
+            x = self._lift(x, power)
+        return self.local([_own(x)], x.bits - power, lambda part: part, shape=x.shape)
+
+    def _lift(self, x: Share, bits: int) -> ReplicatedShare:
+        factor = 1 << (bits - x.bits)
+        return self.local([_own(x)], bits, lambda part: part * factor, shape=x.shape)
+
+    def structural(self, x: Share, move: Structural) -> Share:
+        return self.local([_own(x)], x.bits, move, is_bit=x.is_bit)
+
+    def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
+        shape = joined(move, [x.shape for x in shares])
+        is_bit = all(x.is_bit for x in shares)
+        same = list(shares) if is_bit else precision.align(self, *(self._number(x) for x in shares))
+        own = [_own(x) for x in same]
+        return self.local(own, own[0].bits, lambda *parts: move(list(parts)), is_bit=is_bit, shape=shape)
+
+    def linear(
+        self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None
+    ) -> Share:
+        own = _own(self._number(x))
+        return self.local([own], own.bits, function, shape=shape)
+
+    def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
+        x, value, bits = precision.fit(self, self._number(x), value, bits)
+        self.note(op.name.encode())
+        public = outline(value.shape) if self.virtual else value.to(self.device, copy=True)
+        shape = op.shape(x.shape, value.shape)
+        return self.local([_own(x)], x.bits + bits, lambda part: op.apply(part, public), shape=shape)
+
+    def _number(self, x: Share) -> Share:
+        return self.integer(x) if x.is_bit else x
+
+    # ---- products ----------------------------------------------------------------------------------------------
+
+    def multiply(self, x: Share, y: Share) -> Share:
+        """x * y elementwise. Cost: 8 bytes an element, one round, unless only its rescaled value is used."""
+        return self.gate(x, y) if x.is_bit or y.is_bit else self.product(x, y, multiply_op())
+
+    def product(self, x: Share, y: Share, op: Bilinear) -> Share:
+        """op(x, y), of any length. Cost: 8 bytes an element of the result, one round, unless only its rescaled value is
+        used. Security: nothing is sent but under a fresh sharing of zero. Source: Araki et al. 2016 (section 3).
+        """
+        x, y = precision.operands(self, self._number(x), self._number(y))
+        self.note(op.name.encode())
+        shape = op.shape(x.shape, y.shape)
+        return self.make(shape, x.bits + y.bits, self._product(_own(x), _own(y), op.apply, shape), summed=True)
+
+    def _product(
+        self, x: ReplicatedShare, y: ReplicatedShare, apply: Callable[[Tensor, Tensor], Tensor], shape: torch.Size
+    ) -> Step:
+        one = self.ahead(self.parts(x))
+        other = self.ahead(self.parts(y))
+        yield from (one, other)
+        (a, b), (c, d) = one.result, other.result
+        if self.virtual:
+            return outline(shape, x.dtype)
+        if x.is_bit:
+            return (a & (c ^ d)) ^ (b & c)
+        return apply(a, c + d) + apply(b, c)
+
+    def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
+        """x with ``bits`` fraction bits: the floor or one unit above it, never more; see `truncate.rescale`.
+
+        Cost of a fresh product: two rounds, 12 bytes an element from who deals, 8 and those of the places cut from each
+        of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
+        """
+        x = self._number(x)
+        if x.bits <= bits:
+            return x if x.bits == bits else self._lift(x, bits)
+        key = ("rescaled", bits, faithful or self.faithful)
+        if key not in x.facts:
+            self.note(f"rescale {x.bits} {bits} {faithful}".encode())
+            x.facts[key] = self._halved(x, lambda g, v: g.rescale(v, bits, faithful=faithful))
+        return cast(Share, x.facts[key])
+
+    # ---- bits --------------------------------------------------------------------------------------------------
+
+    def negative(self, x: Share) -> Share:
+        x = self._number(x)
+        if "negative" not in x.facts:
+            x.facts["negative"] = self._halved(x, lambda g, v: g.negative(v))
+        return cast(Share, x.facts["negative"])
+
+    def zero(self, x: Share) -> Share:
+        x = self._number(x)
+        if "zero" not in x.facts:
+            x.facts["zero"] = self._halved(x, lambda g, v: g.zero(v))
+        return cast(Share, x.facts["zero"])
+
+    def invert(self, b: Share) -> Share:
+        return self.local([_own(b)], 0, lambda part: part, is_bit=True, shape=b.shape, public=lambda part: part ^ 1)
+
+    def both(self, b: Share, c: Share) -> Share:
+        """b and c. Cost: one bit an element, one round."""
+        shape = broadcast(b.shape, c.shape)
+        step = self._product(_own(b), _own(c), torch.bitwise_and, shape)
+        return self.make(shape, 0, step, is_bit=True, summed=True)
+
+    def differ(self, b: Share, c: Share) -> Share:
+        shape = broadcast(b.shape, c.shape)
+        return self.local([_own(b), _own(c)], 0, torch.bitwise_xor, is_bit=True, shape=shape)
+
+    def integer(self, b: Share) -> Share:
+        """Cost: 8 bytes an element from who deals and from each of the two others; two rounds."""
+        if not b.is_bit:
+            return b
+        if "integer" not in b.facts:
+            b.facts["integer"] = self._elementwise([b], lambda g, v: g.integer(v))
+        return cast(Share, b.facts["integer"])
+
+    def gate(self, b: Share, x: Share) -> Share:
+        """x where b. Cost: 16 bytes an element from who deals, 8 from each of the two others; two rounds."""
+        b, x = precision.operands(self, b, x)
+        shape = broadcast(b.shape, x.shape)
+        wide = [y if y.shape == shape else self.structural(y, lambda t: t.expand(shape)) for y in (b, x)]
+        return self._elementwise(wide, lambda g, one, other: g.multiply(one, other))
+
+    # ---- functions, by the groups --------------------------------------------------------------------------------
+
+    def exp(self, x: Share) -> Share:
+        return self._function(x, "exp", lambda g, v: g.exp(v))
+
+    def scaled(self, x: Share, function: str) -> Share:
+        return self._function(x, function, lambda g, v: g.scaled(v, function))
+
+    def periodic(self, x: Share, function: str) -> Share:
+        return self._function(x, function, lambda g, v: g.periodic(v, function))
+
+    def interval(self, x: Share, function: str) -> Share:
+        return self._function(x, function, lambda g, v: g.interval(v, function))
+
+    def _function(self, x: Share, name: str, run: Callable[[Group, AdditiveShare], Share]) -> Share:
+        x = precision.operand(self, self._number(x))
+        key = ("function", name)
+        if key not in x.facts:
+            x.facts[key] = self._elementwise([x], run)
+        return cast(Share, x.facts[key])
+
+    def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
+        if x.shape[dim] == 0:
+            raise ConfigurationError(f"maximum of an empty axis: shape {tuple(x.shape)}, dim {dim}")
+        x = precision.operand(self, self._number(x))
+        kept = torch.Size([1 if k == dim % len(x.shape) else size for k, size in enumerate(x.shape)])
+        best, hot = self._by_rows(x, dim, (kept, x.shape), lambda g, v: g.maximum(v, 0))
+        return best(), self.defer(x.shape, 0, hot, is_bit=True)
+
+    def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
+        x = precision.operand(self, self._number(x))
+        values, index = self._by_rows(x, dim, (x.shape, x.shape), lambda g, v: g.sort(v, 0, descending=descending))
+        return values(), index()
+
+    # ---- how work goes to the groups -------------------------------------------------------------------------------
+
+    def _halved(self, x: Share, run: Callable[[Group, AdditiveShare], Share]) -> ReplicatedShare:
+        """Rescaling or comparison of x."""
+        pieces = [(chunk, self._run(chunk, run, [view])) for chunk, view in self.halves(_own(x))]
+        return self.gather(x.shape, pieces)
+
+    def _elementwise(self, shares: Sequence[Share], run: Callable[..., Share]) -> ReplicatedShare:
+        """An operation on all elements of shares of one shape."""
+        own = [_own(x) for x in shares]
+        chunks = self.chunks(own, 1, own[0].numel)
+        views = [self.views(x, chunks) for x in own]
+        pieces = [(chunk, self._run(chunk, run, some)) for chunk, *some in zip(chunks, *views, strict=True)]
+        return self.gather(own[0].shape, pieces)
+
+    def _by_rows(
+        self,
+        x: Share,
+        dim: int,
+        shapes: Sequence[torch.Size],
+        run: Callable[[Group, AdditiveShare], tuple[Share, Share]],
+    ) -> list[Callable[[], ReplicatedShare]]:
+        """An operation along dim with two results, of the shapes given."""
+        own, lines = _own(x), x.shape or torch.Size([1])
+        dim %= len(lines)
+        size = lines[dim]
+        rest = torch.Size([n for k, n in enumerate(lines) if k != dim])
+
+        def arrange(t: Tensor) -> Tensor:
+            return t.reshape(lines).movedim(dim, 0).reshape(size, rest.numel())
+
+        chunks = self.chunks([], size, rest.numel())
+        views = self.views(own, chunks, arrange)
+        found = [(chunk, run(self.groups[chunk.dealer], view)) for chunk, view in zip(chunks, views, strict=True)]
+
+        def result(place: int) -> Callable[[], ReplicatedShare]:
+            pieces = [(chunk, cast(AdditiveShare, both[place])) for chunk, both in found]
+            shape = shapes[place]
+            return lambda: self.gather(
+                shape, pieces, lambda t: t.reshape(-1, *rest).movedim(0, dim).reshape(shape)
+            )
+
+        return [result(0), result(1)]
+
+    def _run(self, chunk: Chunk, run: Callable[..., Share], views: Sequence[AdditiveShare]) -> AdditiveShare:
+        return cast(AdditiveShare, run(self.groups[chunk.dealer], *views))

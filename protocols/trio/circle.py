@@ -1,0 +1,308 @@
+"""What operations on replicated shares are written with: shares that steps fill, messages, chunks for the groups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from parties import Generator as Stream
+from parties import Party, Seeds
+from protocols.additive_share import AdditiveShare
+from protocols.base import Share
+from protocols.dependencies import Dependencies
+from protocols.memory import Memory
+from protocols.program import Program
+from protocols.ring import outline
+from protocols.schedule import Beside, Scheduler, Step
+from protocols.trio.group import Group, Parts
+from protocols.trio.routes import Passing
+from protocols.trio.share import Chunk, Piece, ReplicatedShare
+from protocols.wire import pack_bits, unpack_bits
+
+SPLIT = 900
+"""Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
+
+LASTING = ("nonpositive", "nonnegative", "precision", "range")
+"""Facts that steps go by."""
+
+RING = ((0, 2), (1, 0), (2, 1))
+"""Party i sends its summand to party i - 1, for which it is the second part."""
+
+Arrange = Callable[[Tensor], Tensor]
+
+
+class Circle:
+    """Three parties. ``virtual``: this rank does not compute, and its parts are shapes."""
+
+    bits: int
+    faithful: bool
+    device: torch.device
+    party: Party
+    memory: Memory
+    scheduler: Scheduler
+    seeds: Seeds | None
+    program: Program
+    groups: list[Group]
+    virtual: bool
+    turn: int
+    """Who deals next for a few elements."""
+
+    def note(self, what: bytes) -> None:
+        """See `Operations.note`."""
+        self.program.note(what)
+
+    def follow(self, dependencies: Dependencies) -> None:
+        """See `Protocol.follow`."""
+        self.scheduler.follow(dependencies)
+
+    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        """See `Operations.bound`."""
+        return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
+
+    # ---- shares that steps fill --------------------------------------------------------------------------------
+
+    def make(
+        self, shape: torch.Size, bits: int, step: Step, *, is_bit: bool = False, summed: bool = False
+    ) -> ReplicatedShare:
+        """Make a share of which the step will return the parts, or the total where it is ``summed``."""
+        out = ReplicatedShare(shape, bits, is_bit, summed=summed)
+
+        def finish(result: Parts | Tensor) -> None:
+            self._fill(out, result)
+            self.scheduler.release(out)  # type: ignore[arg-type]  # a share can be waited for
+
+        self.scheduler.start(step, finish)
+        return out
+
+    def _fill(self, out: ReplicatedShare, result: Parts | Tensor) -> None:
+        for part in result if isinstance(result, tuple) else (result,):
+            if part.shape != out.shape or part.dtype != out.dtype:
+                raise RuntimeError(f"step gave {part.dtype} {tuple(part.shape)} for {out!r}")
+        if isinstance(result, tuple):
+            out.parts, out.summed = result, False
+        else:
+            out.total, out.summed = result, True
+
+    def defer(self, shape: torch.Size, bits: int, compute: Callable[[], Share], *, is_bit: bool = False) -> Share:
+        """Make a share that is computed only if somebody uses it."""
+        out = ReplicatedShare(shape, bits, is_bit)
+
+        def start() -> None:
+            inner = cast(ReplicatedShare, compute())
+
+            def step() -> Step:
+                yield from self.value(inner)
+                out.parts, out.total, out.summed = inner.parts, inner.total, inner.summed
+
+            self.scheduler.start(step(), lambda _: self.scheduler.release(out))  # type: ignore[arg-type]
+
+        out.start = self.scheduler.bound(start)
+        return out
+
+    def ahead(self, step: Step) -> Beside:
+        """Run a step whose result is taken later."""
+        out = Beside()
+
+        def keep(result: Any) -> None:
+            out.result = result
+            self.scheduler.release(out)
+
+        self.scheduler.start(step, keep)
+        return out
+
+    # ---- the forms of a share ----------------------------------------------------------------------------------
+
+    def value(self, x: ReplicatedShare) -> Generator[Any, None, None]:
+        """Step: wait until x is there in some form."""
+        x.begin()
+        yield x
+
+    def parts(self, x: ReplicatedShare) -> Generator[Any, None, Parts]:
+        """Step: the parts of x. Cost, fresh out of a product: 8 bytes an element (a bit: one bit), one round, once.
+
+        Reveals nothing: what travels carries a fresh sharing of zero. Source: Araki et al. 2016 (section 3).
+        """
+        yield from self.value(x)
+        if x.parts is None and x.replicating is None:
+            x.replicating = self.ahead(self._replicate(x))
+        if x.parts is None:
+            yield cast(Beside, x.replicating)
+            x.replicating = None
+        self.scheduler.uses(x.after)
+        return cast(Parts, x.parts)
+
+    def _replicate(self, x: ReplicatedShare) -> Generator[Any, None, None]:
+        own = self.fresh(x)
+        flat = pack_bits(own.reshape(-1)) if x.is_bit else own
+        passing = Passing(flat, None if x.is_bit else 8, RING, adds=False)
+        self.scheduler.queue(passing, x.after)
+        yield passing
+        heard = cast(Tensor, passing.value)
+        x.parts = own, unpack_bits(heard, x.numel).reshape(x.shape) if x.is_bit else heard
+        x.total, x.summed = None, False
+        x.after = self.scheduler.after(x.after, passing.after)
+
+    def fresh(self, x: ReplicatedShare) -> Tensor:
+        """This rank's summand of x, made fresh by a sharing of zero. Never send one to two parties in two ways."""
+        zero = self.fresh_zero(x.shape, is_bit=x.is_bit)
+        return x.summand if self.virtual else zero.bitwise_xor_(x.summand) if x.is_bit else zero.add_(x.summand)
+
+    def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
+        """This rank's part of a uniform sharing of zero, from pairwise seeds. No message."""
+        if self.virtual or self.seeds is None:
+            return outline(shape, torch.uint8 if is_bit else torch.int64)
+        rank = self.party.rank
+        streams = (self.seeds.stream(peer, "zero") for peer in ((rank + 1) % 3, (rank + 2) % 3))
+        one, other = (self.word(shape, stream, is_bit=is_bit) for stream in streams)
+        return one.bitwise_xor_(other) if is_bit else one.sub_(other)
+
+    def input_word(self, shape: torch.Size, peer: int, owner: int, *, is_bit: bool) -> Tensor:
+        """What an owner and the party before it have in common, for an input."""
+        return self.word(shape, cast(Seeds, self.seeds).stream(peer, "input", owner), is_bit=is_bit)
+
+    def word(self, shape: torch.Size, stream: Stream, *, is_bit: bool) -> Tensor:
+        """Uniform words, or zeros and ones."""
+        if not is_bit:
+            return self.memory.uniform(shape, stream)
+        n = shape.numel()
+        return unpack_bits(self.memory.uniform([(n + 7) // 8], stream, torch.uint8), n).reshape(shape)
+
+    # ---- local operations --------------------------------------------------------------------------------------
+
+    def local(
+        self,
+        inputs: Sequence[ReplicatedShare],
+        bits: int,
+        compute: Callable[..., Tensor],
+        *,
+        is_bit: bool = False,
+        shape: Sequence[int] | None = None,
+        public: Callable[[Tensor], Tensor] | None = None,
+    ) -> ReplicatedShare:
+        """Make a share by a linear function of every part, now if they are there; ``public`` then changes part 0.
+
+        ``shape`` saves finding it out.
+        """
+        if self.virtual and shape is not None:
+            size, dtype = tuple(shape), torch.uint8 if is_bit else torch.int64
+            compute = lambda *_: outline(size, dtype)  # noqa: E731
+        if all(x.ready for x in inputs):
+            result = self._apply(inputs, compute, public)
+            known = (result if isinstance(result, Tensor) else result[0]).shape
+            out = ReplicatedShare(known, bits, is_bit)
+            self._fill(out, result)
+            out.ready = True
+            out.after = self.scheduler.after(*(x.after for x in inputs))
+            return out
+        if shape is None:
+            with _disable_current_modes():  # nothing is computed that anybody should observe
+                shape = compute(*(outline(x.shape, x.dtype) for x in inputs)).shape
+
+        def step() -> Step:
+            for x in inputs:
+                yield from self.value(x)
+            return self._apply(inputs, compute, public)
+
+        summed = any(x.summed for x in inputs)
+        return self.make(torch.Size(shape), bits, step(), is_bit=is_bit, summed=summed)
+
+    def _apply(
+        self,
+        inputs: Sequence[ReplicatedShare],
+        compute: Callable[..., Tensor],
+        public: Callable[[Tensor], Tensor] | None,
+    ) -> Parts | Tensor:
+        rank = -1 if self.virtual else self.party.rank
+        if any(x.parts is None for x in inputs):
+            total = compute(*(x.summand for x in inputs))
+            return public(total) if public is not None and rank == 0 else total
+        known = [cast(Parts, x.parts) for x in inputs]
+        if self.virtual:
+            one = compute(*(part for part, _ in known))
+            return one, one
+        out = [compute(*(parts[k] for parts in known)) for k in range(2)]
+        if public is not None and rank in {0, 2}:
+            out[rank // 2] = public(out[rank // 2])  # part 0 is the first of party 0, the second of party 2
+        return out[0], out[1]
+
+    # ---- steps of the groups -----------------------------------------------------------------------------------
+
+    def chunks(self, shares: Sequence[ReplicatedShare], size: int, rows: int) -> list[Chunk]:
+        """Who deals for which of ``rows`` rows of ``size`` elements: a third each; for few one, the same as before."""
+        if size * rows >= SPLIT and rows >= 3:
+            ends = [rows * k // 3 for k in range(4)]
+            return [Chunk(k, slice(ends[k], ends[k + 1])) for k in range(3)]
+        for x in shares:
+            for chunk, _ in (*x.halves, *x.views):
+                return [Chunk(chunk.dealer, slice(0, rows))]
+        self.turn = (self.turn + 1) % 3
+        return [Chunk(self.turn, slice(0, rows))]
+
+    def views(self, x: ReplicatedShare, chunks: Sequence[Chunk], arrange: Arrange | None = None) -> list[AdditiveShare]:
+        """x in the groups of its chunks. ``arrange`` brings its elements into rows; None: they are the rows."""
+        if arrange is None and [chunk for chunk, _ in x.views] == list(chunks):
+            return [view for _, view in x.views]
+        shape = torch.Size([x.numel]) if arrange is None else arrange(outline(x.shape, x.dtype)).shape
+        out = self._empty(x, chunks, shape[:-1])
+
+        def step() -> Step:
+            parts = yield from self.parts(x)
+            rows = [part.reshape(-1) if arrange is None else arrange(part) for part in parts]
+            for chunk, view in zip(chunks, out, strict=True):
+                self.groups[chunk.dealer].fill(view, (rows[0][..., chunk.cut], rows[1][..., chunk.cut]))
+                view.after = view.opened = x.after
+                self.scheduler.release(view)  # type: ignore[arg-type]  # a share can be waited for
+
+        self.scheduler.start(step(), lambda _: None)
+        if arrange is None:
+            x.views = list(zip(chunks, out, strict=True))
+        return out
+
+    def halves(self, x: ReplicatedShare) -> list[Piece]:
+        """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that."""
+        if x.halves:
+            return x.halves
+        chunks = self.chunks([x], 1, x.numel)
+        if not x.summed or x.replicating is not None:
+            return list(zip(chunks, self.views(x, chunks), strict=True))
+        out = self._empty(x, chunks, ())
+
+        def step() -> Step:
+            yield from self.value(x)
+            total = self.fresh(x).reshape(-1)
+            for chunk, half in zip(chunks, out, strict=True):
+                self.groups[chunk.dealer].fill_half(half, total[chunk.cut])
+                half.after = x.after
+                self.scheduler.release(half)  # type: ignore[arg-type]  # a share can be waited for
+
+        self.scheduler.start(step(), lambda _: None)
+        x.halves = list(zip(chunks, out, strict=True))
+        return x.halves
+
+    def _empty(self, x: ReplicatedShare, chunks: Sequence[Chunk], lead: Sequence[int]) -> list[AdditiveShare]:
+        out = []
+        for chunk in chunks:
+            view = AdditiveShare(torch.Size([*lead, chunk.cut.stop - chunk.cut.start]), x.bits, x.is_bit)
+            view.facts.update({name: x.facts[name] for name in LASTING if name in x.facts})
+            out.append(view)
+        return out
+
+    def gather(self, shape: torch.Size, pieces: Sequence[Piece], back: Arrange | None = None) -> ReplicatedShare:
+        """Make a share of what groups made of their chunks. ``back`` undoes the arrangement in rows."""
+
+        def step() -> Generator[Any, None, Parts]:
+            beside = [self.ahead(self.groups[chunk.dealer].gathered(piece)) for chunk, piece in pieces]
+            yield from beside
+            found = [one.result for one in beside]
+            whole = [torch.cat([parts[k] for parts in found], -1) if len(found) > 1 else found[0][k] for k in range(2)]
+            one, other = (part.reshape(shape) if back is None else back(part) for part in whole)
+            return one, other
+
+        first = pieces[0][1]
+        out = self.make(shape, first.bits, step(), is_bit=first.is_bit)
+        out.facts.update({name: first.facts[name] for name in LASTING if name in first.facts})
+        return out
