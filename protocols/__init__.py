@@ -30,6 +30,7 @@ __all__ = [
     "Share",
     "make",
     "names",
+    "needs",
     "register",
 ]
 
@@ -40,3 +41,4 @@ _REGISTRY.register("plain", InsecurePlain)
 make = _REGISTRY.make
 register = _REGISTRY.register
 names = _REGISTRY.names
+needs = _REGISTRY.needs

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
+from parties.needs import NEEDS, Needs
 from protocols import bits as bit_steps
 from protocols import clients, compare, exponential, products, scaled, smooth, sorting, tournament, truncate
 from protocols.additive_share import DEPTH, AdditiveShare, Joined, derived
@@ -43,6 +44,7 @@ class Additive(Steps, Protocol):
     """Additive sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "additive"
+    needs: ClassVar[Needs] = NEEDS["additive"]
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from parties import ConfigurationError
+from parties.needs import NEEDS, Needs
 from protocols.trust import Trust
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class Protocol(abc.ABC):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
+    """How many computing parties, and whether a dealer; known before a protocol is made, and to `Registry.needs`."""
     bits: int
     device: torch.device
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
@@ -362,9 +365,24 @@ class Registry:
         >>> protocols.make("plain").name
         'plain'
         """
-        if name not in self._makers:
-            raise ConfigurationError(f"unknown protocol {name!r}; known: {', '.join(sorted(self._makers))}")
-        return self._makers[name](*arguments, **options)
+        return self._maker(name)(*arguments, **options)
+
+    def needs(self, name: str) -> Needs:
+        """What the protocol ``name`` asks of a run: its class's ``needs``.
+
+        Raises ConfigurationError for an unknown name, as `make` does.
+
+        >>> protocols.needs("additive")
+        Needs(fewest=2, most=None, dealer=True)
+        """
+        needs: Needs = getattr(self._maker(name), "needs", Needs())
+        return needs
+
+    def _maker(self, name: str) -> Callable[..., Protocol]:
+        if name in self._makers:
+            return self._makers[name]
+        what = "is not in this version" if name in NEEDS else "is unknown"
+        raise ConfigurationError(f"protocol {name!r} {what}; want one of {', '.join(self.names())}")
 
     def names(self) -> list[str]:
         """Return the names known, in order.
