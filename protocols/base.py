@@ -372,8 +372,8 @@ class Registry:
 
         Raises ConfigurationError for an unknown name, as `make` does.
 
-        >>> protocols.needs("additive")
-        Needs(fewest=2, most=None, dealer=True)
+        >>> print(protocols.needs("additive"))
+        2 or more computing parties and a dealer
         """
         needs: Needs = getattr(self._maker(name), "needs", Needs())
         return needs
