@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mpc.choice import chosen
 from mpc.offline import Place, dealing_party
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
@@ -20,7 +21,7 @@ def deal(
     ranks: int = 3,
     *,
     clients: int = 0,
-    protocol: str = "additive",
+    protocol: str | None = None,
     bits: int = 20,
     **options: Any,
 ) -> list[Path]:
@@ -32,12 +33,13 @@ def deal(
         folder: gets one file for each computing party and each client; must not hold files of an earlier deal.
         ranks: number of ranks, clients and the dealer included.
         clients: how many of them are clients.
-        protocol, bits, options: as in `mpc.session`.
+        protocol, bits, options: as in `mpc.session`; a protocol without a dealer has nothing to deal.
 
     Returns the files, in order of rank, each readable by this user only. They are complete once the program has ended
     well; otherwise there are none.
 
-    Raises ConfigurationError where a shape is missing, files are there already, or the disk is full.
+    Raises ConfigurationError where a shape is missing, files are there already, the disk is full, or the protocol has
+    no dealer.
 
     Security: whoever has all files can unmask every opening of the run; see protocols/correlations/store.py. Cost:
     memory for the largest message of corrections; on disk what `mpc.plan` gives as ``offline``.
@@ -51,10 +53,11 @@ def deal(
     >>> mpc.simulate(2, program, dealer=False, correlations="dealt")
     [tensor([1., 1., 1.]), tensor([1., 1., 1.])]
     """
-    party = dealing_party(ranks, clients)
+    name = chosen(protocol)
+    party = dealing_party(ranks, clients, name)
     with (
         OwnStream(torch.default_generator.get_state()),
-        session(protocol, bits, party, correlations=Place(out=Path(folder)), **options) as one,
+        session(name, bits, party, correlations=Place(out=Path(folder)), **options) as one,
     ):
         program(one)
     return [deal_file(folder, rank) for rank in range(ranks - 1)]

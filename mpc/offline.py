@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+import protocols
 from mpc.announce import announce, message, refuse_differences, refuse_errors
+from mpc.choice import fitting
 from mpc.memory import keep_freed_memory
 from parties import ConfigurationError, DryParty, Party, SoloParty
-from parties.ranks import check_size
-from parties.roles import clients_of, connect
+from parties.needs import check_deal
+from parties.roles import DEALER, clients_of, connect
 from protocols.correlations.source import Source
 from protocols.correlations.store import Dealt, Writer, deal_file
 from protocols.memory import Memory
@@ -47,12 +49,14 @@ class StandIn:
         inputs: shapes and types of inputs, by the label of their step, as far as they are known; more are added.
         session: the session, once it was opened.
         memory: where its shares lie, instead of where the program says.
+        protocol: what the estimate is for; a program that says another one is refused. None: what the program says.
     """
 
     party: DryParty | SoloParty
     inputs: dict[str, Known]
     session: Session | None = None
     memory: Memory | None = None
+    protocol: str | None = None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -85,8 +89,12 @@ class Place:
 
 
 def start(protocol: str, place: Place) -> tuple[Party, Place]:
-    """This process's rank, and where its correlations come from or go to, completed from the environment."""
-    if protocol == "plain":
+    """This process's rank, and where its correlations come from or go to, completed from the environment.
+
+    Whether the last rank is a dealer: what JOINTFIT_DEALER says, else what the protocol needs.
+    """
+    needs = protocols.needs(protocol)
+    if needs.alone:
         return DryParty(1, dealer=False), place
     keep_freed_memory()
     out, files = os.environ.get(OUT), os.environ.get(FILES)
@@ -94,15 +102,20 @@ def start(protocol: str, place: Place) -> tuple[Party, Place]:
         ranks = os.environ.get(RANKS, "")
         if not ranks.isdigit():
             raise ConfigurationError(f"{RANKS} is {ranks!r}; want at least 3: two computing parties and a dealer")
-        return dealing_party(int(ranks), clients_of(os.environ)), Place(out=Path(out))
+        return dealing_party(int(ranks), clients_of(os.environ), protocol), Place(out=Path(out))
     if files is not None and place.files is None:
         place = Place(files=Path(files))
-    return connect(dealer=None if place.files is None else False), place
+    said = None if DEALER in os.environ else needs.dealer
+    return connect(dealer=said if place.files is None else False), place
 
 
-def dealing_party(ranks: int, clients: int) -> DryParty:
-    """The dealer's rank, the last of so many, without peers. Raises ConfigurationError if there are too few."""
-    check_size(ranks, dealer=True, clients=clients)
+def dealing_party(ranks: int, clients: int, protocol: str) -> DryParty:
+    """The dealer's rank, the last of so many, without peers.
+
+    Raises ConfigurationError if there are too few, or the protocol has no dealer.
+    """
+    check_deal(protocol, protocols.needs(protocol))
+    fitting(protocol, ranks, clients=clients)
     return DryParty(ranks - 1 - clients, clients=clients, rank=ranks - 1)
 
 

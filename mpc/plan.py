@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from mpc.choice import chosen, fitting
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
-from parties import Counts, DryParty
-from parties.ranks import check_size
+from parties import ConfigurationError, Counts, DryParty
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,20 @@ def plan(
     ranks: int = 3,
     *,
     clients: int = 0,
-    protocol: str = "additive",
+    protocol: str | None = None,
     bits: int = 20,
     **options: Any,
 ) -> Plan:
     """Run ``program(session)`` in the role of the planner: the same code as on a party, on shapes alone.
 
-    ``ranks`` counts all, of which ``clients`` are clients and the last is the dealer; ``protocol``, ``bits`` and
-    ``options`` are those of `mpc.session`. The program sees rank 0; `Session.reveal` returns None, as on the dealer.
+    ``ranks`` counts all, of which ``clients`` are clients and the last is the dealer, if the protocol has one;
+    ``protocol``, ``bits`` and ``options`` are those of `mpc.session`. The program sees rank 0; `Session.reveal` returns
+    None, as on a dealer.
     Inputs of other ranks are not here, so `Session.share` needs their shape: ``session.share(None, owner=1, shape=(500,
     30))``.
 
-    Raises ConfigurationError where a shape is missing. Sends nothing, and needs no data. The counts equal those of a
-    real run of the same program, byte for byte.
+    Raises ConfigurationError where a shape is missing, or the ranks are not what the protocol wants. Sends nothing, and
+    needs no data. The counts equal those of a real run of the same program, byte for byte.
 
     >>> def program(session):
     ...     x = session.share(None, owner=0, shape=(1000, 30))
@@ -56,12 +57,15 @@ def plan(
     >>> plan.bytes, plan.rounds, plan.offline
     (260407, 7, 84875)
     """
-    check_size(ranks, dealer=True, clients=clients)
-    party = DryParty(ranks - 1 - clients, clients=clients)
+    name = chosen(protocol)
+    needs = fitting(name, ranks, clients=clients)
+    if needs.alone:
+        raise ConfigurationError(f"protocol {name!r} sends nothing: there is nothing to plan")
+    party = DryParty(ranks - clients - needs.dealer, dealer=needs.dealer, clients=clients)
     state = torch.default_generator.get_state()
     with (
         OwnStream(state),
-        session(protocol, bits, party, planning=True, **options) as one,
+        session(name, bits, party, planning=True, **options) as one,
     ):
         program(one)
         online = party.counts.total("online")

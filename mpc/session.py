@@ -18,6 +18,7 @@ from mpc import revealing, sharing
 from mpc.agreed import Agreed
 from mpc.agreement import agree_on_run, facts_of_run
 from mpc.checkpoints import Checkpoints, steps
+from mpc.choice import check_party, chosen, of_process, settled
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def session(
-    protocol: str = "additive",
+    protocol: str | None = None,
     bits: int = 20,
     party: Party | None = None,
     *,
@@ -64,7 +65,9 @@ def session(
     """Open a session: ``with mpc.session() as session: ...``, the same program on every rank.
 
     Arguments:
-        protocol: name of the sharing scheme, "additive" unless said otherwise; "plain" hides nothing and runs alone.
+        protocol: name of the sharing scheme: whom one has to trust, and how many ranks compute; see "Choose whom to
+            trust" in README.md. By default what `jointfit run --protocol` or the variable JOINTFIT_PROTOCOL says, else
+            "additive"; a program that says another one than these is refused. "plain" hides nothing and runs alone.
         bits: fraction bits of shared numbers; the numbers themselves must stay below 2^(61 - 2 * bits).
         party: this rank, if it is connected already; otherwise it is taken from mpirun's or jointfit's environment.
             In a job (`jointfit party`) the job says all else but ``device``; arguments must be the job's or default.
@@ -83,8 +86,9 @@ def session(
         options: handed to the protocol.
 
     Raises:
-        ConfigurationError: no ranks to be found, too few of them, no dealer, an unknown protocol or rounding, no such
-            device; or a rank cannot use its file of correlations, see `mpc.offline.take`.
+        ConfigurationError: no ranks to be found, others than the protocol wants (on every rank, before anything is
+            shared), an unknown protocol or rounding, two different protocols, no such device; or a rank cannot use its
+            file of correlations, see `mpc.offline.take`.
         DisagreementError: ranks differ in version, protocol, bits, rounding, program, parameters, job, checkpoints, or
             deal.
         LogError: this rank's log of reveals cannot be used; see `mpc.journal`.
@@ -95,17 +99,19 @@ def session(
     """
     if party is None and (stand_in := STAND_IN.get()) is not None:
         options |= {"rounding": rounding, "device": device, "parameters": parameters, "program": program}
-        return stand_in.opened(session(protocol, bits, stand_in.take(), **{**options, **stand_in.options}))
+        name = settled(protocol, stand_in.protocol, "the estimate")
+        return stand_in.opened(session(name, bits, stand_in.take(), **{**options, **stand_in.options}))
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
 
         return open_session(device, report, protocol=protocol, bits=bits, rounding=rounding)
     place = correlations if isinstance(correlations, Place) else Place(Path(correlations) if correlations else None)
+    name = of_process(protocol) if party is None else chosen(protocol)
     if party is None:
-        party, place = start(protocol, place)
+        party, place = start(name, place)
     try:
         options |= {"rounding": rounding, "parameters": parameters, "program": program, "agreed": agreed}
-        return Session(party, protocol, bits, device, place, checkpoints, report, **options)
+        return Session(party, name, bits, device, place, checkpoints, report, **options)
     except BaseException as error:
         party.fail(error)
         if checkpoints is not None:
@@ -151,6 +157,7 @@ class Session(Seat):
         agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
+        check_party(protocol, party, files=place.files is not None)
         self.party, self.rounding = party, str(options.get("rounding", "chance"))
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
@@ -305,7 +312,7 @@ class Session(Seat):
             name: what the list of reveals that was agreed on calls it; needed where there is one.
 
         Returns:
-            A plain tensor of the same shape and type on the ranks in ``to``, None on the others and on the dealer.
+            A plain tensor of the same shape and type on the ranks in ``to``, None on the others and on a dealer.
             Public tensors come back as they are.
 
         Raises:
@@ -401,7 +408,8 @@ class Session(Seat):
     def check_rank(self, label: str, what: str, rank: Any) -> None:
         """Raise ConfigurationError unless ``rank`` is a computing rank or a client's."""
         if not isinstance(rank, int) or isinstance(rank, bool) or not 0 <= rank < self.clients.stop:
-            dealer = "; that is the dealer, which holds no data" if rank == self.party.dealer else ""
+            deals = rank is not None and rank == self.party.dealer
+            dealer = "; that is the dealer, which holds no data" if deals else ""
             beside = f", or a client, {self.clients.start} … {self.clients.stop - 1}" if self.clients else ""
             want = f"a computing rank, 0 … {self.computing - 1}{beside}"
             raise ConfigurationError(f"{label}: {what} {rank!r}; want {want}{dealer}")

@@ -9,6 +9,7 @@ import torch
 
 import parties
 from mpc.checkpoints import Checkpoints
+from mpc.choice import chosen, fitting
 from mpc.randomness import OwnStream
 from mpc.session import Session, session
 
@@ -19,17 +20,19 @@ def simulate(
     n: int,
     program: Callable[[Session], Result],
     *,
-    protocol: str = "additive",
+    protocol: str | None = None,
     bits: int = 20,
-    dealer: bool = True,
+    dealer: bool | None = None,
     clients: int = 0,
     deadline: float = 60.0,
     checkpoints: Callable[[int], Checkpoints] | None = None,
     **options: Any,
 ) -> list[Result]:
-    """Run ``program(session)`` on n ranks that are threads of this process; the last one is the dealer.
+    """Run ``program(session)`` on n ranks that are threads of this process.
 
-    n counts all ranks; the last ``clients`` before the dealer are clients, and without ``dealer`` there is none.
+    n counts all ranks: those that compute, so many ``clients``, and a dealer, if there is one. Whether there is says
+    the protocol ("additive" and 3: two parties and a dealer; "replicated" and 3: three parties), or ``dealer``; with
+    files of ``correlations`` there is none.
     ``protocol``, ``bits`` and ``options`` are those of `mpc.session`; a rank waits ``deadline`` seconds for another.
     Returns what the program returned, in order of rank. Raises what it raised first, with a note that names the rank.
     Every thread's random numbers start from the present state of torch's generator: seed before, not inside.
@@ -43,6 +46,9 @@ def simulate(
     >>> mpc.simulate(3, program)
     [tensor(2.5000), None, None]
     """
+    name, files = chosen(protocol), options.get("correlations") is not None
+    needs = fitting(name, n, clients=clients, dealer=dealer, files=files)
+    dealer = needs.dealer and not files if dealer is None else dealer
     state = torch.default_generator.get_state()
 
     def run(party: parties.Party) -> Result:
@@ -50,7 +56,7 @@ def simulate(
         with (
             torch.autograd.grad_mode.set_multithreading_enabled(False),
             OwnStream(state) as own,
-            session(protocol, bits, party, checkpoints=kept, **options) as one,
+            session(name, bits, party, checkpoints=kept, **options) as one,
         ):
             one.ordinary = own.stream
             return program(one)

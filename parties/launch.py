@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Self
 from parties.credentials import local_credentials
 from parties.errors import ConfigurationError
 from parties.ranks import check_size
+from parties.roles import CLIENTS, DEALER
 from parties.sockets import listen
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run_local(
     ranks: int,
     base_port: int | None = None,
     *,
-    dealer: bool = True,
+    dealer: bool | None = True,
     clients: int = 0,
     prefix: bool = True,
     route: Callable[[int, int, Address], Address] | None = None,
@@ -51,7 +52,7 @@ def run_local(
         command: program and arguments; not passed through a shell.
         ranks: how many processes, clients and the dealer included.
         base_port: rank r listens on base_port + r; None takes free ports.
-        dealer: whether the last rank is a dealer.
+        dealer: whether the last rank is a dealer; None: each process finds out, from the protocol that it runs.
         clients: how many ranks, after the computing ones, are clients.
         prefix: whether lines of output begin with the rank, as in ``[0] …``.
         route: called as route(r, s, address) for each rank r that dials a rank s, which listens at the address; returns
@@ -73,7 +74,8 @@ def run_local(
     """
     if not command:
         raise ConfigurationError("no command to run")
-    check_size(ranks, dealer=dealer, clients=clients)
+    check_size(ranks, dealer=bool(dealer), clients=clients)
+    roles = {} if dealer is None else {DEALER: "last" if dealer else "none"}
     with contextlib.ExitStack() as stack:
         listeners = []
         for rank in range(ranks):
@@ -88,8 +90,8 @@ def run_local(
         ]
         shared = {
             "JOINTFIT_CREDENTIALS": folder,
-            "JOINTFIT_DEALER": "last" if dealer else "none",
-            "JOINTFIT_CLIENTS": str(clients),
+            **roles,
+            CLIENTS: str(clients),
             "OMP_NUM_THREADS": _threads(ranks),
             "PYTHONUNBUFFERED": "1",
             **(environ or {}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from parties.channel import DEADLINE
 from parties.errors import ConfigurationError, JointfitError
 from parties.frames import Failure
+from parties.needs import default_protocol, needs_of
 from parties.party import Party
 from parties.ranks import check_size
 
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
     from parties.reach import Doors
     from parties.sockets import Address
 
-__all__ = ["clients_of", "connect", "doors_of", "parse_address", "place_of"]
+__all__ = ["CLIENTS", "DEALER", "clients_of", "connect", "doors_of", "parse_address", "place_of"]
+
+DEALER = "JOINTFIT_DEALER"
+"""Names a variable: "last" if the last rank is a dealer, "none" if there is none; unset: what the protocol needs."""
+
+CLIENTS = "JOINTFIT_CLIENTS"
+"""Names a variable: how many ranks, after the computing ones, are clients."""
 
 _MPI = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS")
 _HOW = (
     "start a program with `jointfit run -n 3 program.py` or `launch_scripts/mpirun -n 3 python program.py`: two "
-    "computing parties and a dealer; or pass rank, addresses and credentials"
+    "computing parties and a dealer, or three of a protocol without one; or pass rank, addresses and credentials"
 )
 
 
@@ -45,7 +52,8 @@ def connect(
         rank, addresses, credentials: of a TLS session that the caller describes; all three or none. An address is
             (host, port) or "host:port": where this rank reaches each other one, and its own, where it listens. So
             the ranks' lists may differ, behind port forwarding or a proxy.
-        dealer: whether the last rank is a dealer; by default what JOINTFIT_DEALER says ("none" or "last"), else yes.
+        dealer: whether the last rank is a dealer; by default what JOINTFIT_DEALER says ("none" or "last"), else what
+            the protocol of JOINTFIT_PROTOCOL needs, else yes.
         clients: how many ranks, after the computing ones, are clients; by default JOINTFIT_CLIENTS, else none.
         deadline: seconds to wait for a peer; by default JOINTFIT_DEADLINE, else 600.
         environ: read instead of the process's environment.
@@ -180,15 +188,17 @@ def _from_environment(environ: Mapping[str, str], *, dealer: bool, clients: int,
 
 
 def _dealer(environ: Mapping[str, str]) -> bool:
-    said = environ.get("JOINTFIT_DEALER", "last")
+    said = environ.get(DEALER)
+    if said is None:
+        return needs_of(default_protocol(environ)).dealer
     if said not in ("last", "none"):
-        raise ConfigurationError(f"JOINTFIT_DEALER is {said[:100]!r}; want 'last' or 'none'")
+        raise ConfigurationError(f"{DEALER} is {said[:100]!r}; want 'last' or 'none'")
     return said == "last"
 
 
 def clients_of(environ: Mapping[str, str]) -> int:
     """How many clients JOINTFIT_CLIENTS says there are; none if it is not set."""
-    said = environ.get("JOINTFIT_CLIENTS", "0")
+    said = environ.get(CLIENTS, "0")
     if not (said.isascii() and said.isdigit() and len(said) <= 5):
         raise ConfigurationError(f"JOINTFIT_CLIENTS is {said!r:.100}; want the number of clients")
     return int(said)

@@ -32,6 +32,7 @@ __all__ = [
     "Share",
     "make",
     "names",
+    "needs",
     "register",
 ]
 
@@ -43,3 +44,4 @@ _REGISTRY.register("replicated", Replicated)
 make = _REGISTRY.make
 register = _REGISTRY.register
 names = _REGISTRY.names
+needs = _REGISTRY.needs

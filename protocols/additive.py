@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
+from parties.needs import NEEDS, Needs
 from protocols import clients, revealing
 from protocols.additive_share import AdditiveShare
 from protocols.base import Protocol, Share
@@ -43,6 +44,7 @@ class Additive(Engine, Protocol):
     """Additive sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "additive"
+    needs: ClassVar[Needs] = NEEDS["additive"]
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from parties import ConfigurationError
+from parties.needs import NEEDS, Needs
 from protocols.trust import Trust
 
 if TYPE_CHECKING:
@@ -276,6 +277,8 @@ class Protocol(Operations):
     """
 
     name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs()
+    """How many computing parties, and whether a dealer; known before a protocol is made, and to `Registry.needs`."""
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
     """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
 
@@ -371,9 +374,24 @@ class Registry:
         >>> protocols.make("plain").name
         'plain'
         """
-        if name not in self._makers:
-            raise ConfigurationError(f"unknown protocol {name!r}; known: {', '.join(sorted(self._makers))}")
-        return self._makers[name](*arguments, **options)
+        return self._maker(name)(*arguments, **options)
+
+    def needs(self, name: str) -> Needs:
+        """What the protocol ``name`` asks of a run: its class's ``needs``.
+
+        Raises ConfigurationError for an unknown name, as `make` does.
+
+        >>> print(protocols.needs("additive"))
+        2 or more computing parties and a dealer
+        """
+        needs: Needs = getattr(self._maker(name), "needs", Needs())
+        return needs
+
+    def _maker(self, name: str) -> Callable[..., Protocol]:
+        if name in self._makers:
+            return self._makers[name]
+        what = "is not in this version" if name in NEEDS else "is unknown"
+        raise ConfigurationError(f"protocol {name!r} {what}; want one of {', '.join(self.names())}")
 
     def names(self) -> list[str]:
         """Return the names known, in order.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError
+from parties.needs import NEEDS, Needs
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.functions import interval_function, scaled_function
 from protocols.trust import Trust
@@ -39,6 +40,7 @@ class InsecurePlain(Protocol):
     """Reference protocol: float64 values in one process."""
 
     name: ClassVar[str] = "plain"
+    needs: ClassVar[Needs] = NEEDS["plain"]
 
     def __init__(
         self, party: Any = None, bits: int = 20, *, rounding: str = "chance", device: str | torch.device = "cpu"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Observer, Party, Role, exchange_seeds
+from parties.needs import NEEDS, Needs
 from protocols import precision
 from protocols.additive_share import AdditiveShare
 from protocols.base import Bilinear, Protocol, Share, Structural
@@ -44,6 +45,7 @@ class Replicated(Circle, Protocol):
     """Replicated sharing among three parties. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "replicated"
+    needs: ClassVar[Needs] = NEEDS["replicated"]
 
     def __init__(
         self,

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from parties import DryParty, Party, simulate
+from parties.needs import Needs
 from protocols.base import Cost, Protocol, Share
 from protocols.cases import CASES, Case
 from protocols.plain import InsecurePlain
 
 __all__ = ["check_clients", "check_cost", "check_openings", "check_protocol", "check_uniform_shares", "check_values"]
+
+Result = TypeVar("Result")
 
 Make = Callable[..., Protocol]
 """make(party, bits=20, planning=False, observe=None) -> Protocol; observe gets every opened value, as bytes."""
@@ -64,6 +67,17 @@ def decode(value: Tensor, share: Share) -> Tensor:
     return value if value.dtype == torch.bool else value.double() / 2.0**share.bits
 
 
+def needs_of(make: Make) -> Needs:
+    """What the protocol that ``make`` makes asks of a run; a function may say it in an attribute, as classes do."""
+    return cast(Needs, getattr(make, "needs", Needs()))
+
+
+def _simulate(make: Make, parties: int, program: Callable[[Party], Result], clients: int) -> list[Result]:
+    """Run a program among computing parties, clients, and a dealer if the protocol has one."""
+    dealer = needs_of(make).dealer
+    return simulate(parties + clients + dealer, program, dealer=dealer, clients=clients)
+
+
 def _computed(protocol: Protocol, share: Share) -> Share:
     """Turn an input, which its owner knows, into a value that nobody knows."""
     return protocol.linear(share, lambda part: part * 1)
@@ -82,8 +96,6 @@ def run(
 
     With ``clients`` they belong to these in turn, who learn the result too.
     """
-    size = parties + clients + 1
-
     def program(party: Party) -> tuple[Tensor | None, int, int, int]:
         protocol = make(party, bits=BITS, observe=observe if party.rank == 0 else None)
         owners = [parties + i % clients if clients else i % 2 for i in range(len(values))]
@@ -92,6 +104,7 @@ def run(
             for owner, v in zip(owners, values, strict=True)
         ]
         shares = [_computed(protocol, share) for share in shares] if computed else shares
+        protocol.settle(*shares)  # what an input costs is not counted
         before, dealt = party.counts.snapshot(), protocol.offline_bytes
         out = case.program(protocol, *shares)
         protocol.settle(out)
@@ -100,7 +113,7 @@ def run(
         value = None if revealed is None else decode(revealed, out)
         return value, online.bytes_sent, online.rounds, dealt
 
-    results = simulate(size, program, clients=clients)
+    results = _simulate(make, parties, program, clients)
     value = results[0][0]
     if value is None:
         raise AssertionError(f"{case.name}: nothing was revealed to rank 0")
@@ -135,7 +148,8 @@ def check_values(
     want = reference(case, values)
     outcome = run(make, parties, case, values, clients=clients)
     of_computed = run(make, parties, case, values, computed=True, clients=clients)
-    for rank, got in (*enumerate(outcome.ranks[:-1]), *enumerate(of_computed.ranks[:-1])):
+    computing = parties + clients
+    for rank, got in (*enumerate(outcome.ranks[:computing]), *enumerate(of_computed.ranks[:computing])):
         if got is None or got.shape != want.shape or got.dtype != want.dtype:
             raise AssertionError(f"{case.name}: rank {rank} got {got if got is None else got.shape}, want {want.shape}")
         error = (got.double() - want.double()).abs()
@@ -151,13 +165,15 @@ def check_values(
 
 def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
     """Return what the planner counts for a case, without peers or data."""
-    party = DryParty(parties)
+    party = DryParty(parties, dealer=needs_of(make).dealer)
     protocol = make(party, bits=BITS, planning=True)
     shape = torch.Size([n])
     shares = [_computed(protocol, protocol.share(None, shape, BITS, i % 2)) for i in range(len(case.ranges))]
+    protocol.settle(*shares)
+    before, sent = party.counts.total("online").rounds, list(party.sent)
     protocol.settle(case.program(protocol, *shares))
-    online = party.counts.total("online")
-    return Cost(max(party.sent), online.rounds, protocol.offline_bytes)
+    most = max(now - then for now, then in zip(party.sent, sent, strict=True))
+    return Cost(most, party.counts.total("online").rounds - before, protocol.offline_bytes)
 
 
 def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callable[[int], Cost]], n: int = 1000) -> None:
@@ -167,7 +183,8 @@ def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callabl
         make: the protocol's class, or a function like it.
         parties: how many ranks compute.
         case: the operation, see `protocols.cases`.
-        costs: declared for one peer, by the names that cases have, as functions of the elements.
+        costs: declared, by the names that cases have, as functions of the elements: bytes to one peer; to all, of a
+            protocol that takes one number of parties only.
         n: how many elements.
     """
     counted = run(make, parties, case, operands(case, n, 0), computed=True).cost
@@ -176,9 +193,15 @@ def check_cost(make: Make, parties: int, case: Case, costs: Mapping[str, Callabl
         raise AssertionError(f"{case.name}, {parties} parties: planned {plan}, sent {counted}")
     if case.cost is not None:
         declared = costs[case.cost](n)
-        declared = Cost(declared.bytes * (parties - 1), declared.rounds, declared.offline)
+        declared = Cost(declared.bytes * _peers(make, parties), declared.rounds, declared.offline)
         if declared != counted:
             raise AssertionError(f"{case.name}, {parties} parties: declared {declared}, sent {counted}")
+
+
+def _peers(make: Make, parties: int) -> int:
+    """By how many peers declared bytes count."""
+    needs = needs_of(make)
+    return 1 if needs.fewest == needs.most else parties - 1
 
 
 def chi_square(octets: Tensor) -> float:
@@ -207,7 +230,7 @@ def check_uniform_shares(make: Make, parties: int, value: float = 1.5, n: int = 
         mine = encode(torch.full((n,), value)) if party.rank == owner else None
         return protocol.export(protocol.share(mine, torch.Size([n]), BITS, owner))
 
-    parts = simulate(parties + clients + 1, program, clients=clients)
+    parts = _simulate(make, parties, program, clients)
     if any(part is not None for part in parts[parties:]):
         raise AssertionError("a rank that does not compute holds a part")
     for rank, part in enumerate(parts[:parties]):
@@ -319,7 +342,7 @@ def check_client_cost(
         count(lambda: protocol.reveal(known, [0, client]))
         return out
 
-    got = simulate(parties + clients + 1, program, clients=clients)
+    got = _simulate(make, parties, program, clients)
     inputs, reveal = [costs["client input"](n), costs["client bits"](n)], costs["client reveal"](n)
     for rank in range(parties + clients):
         before = got[rank][2]
@@ -331,7 +354,7 @@ def check_client_cost(
             want += [before, Cost(before.bytes + reveal.bytes, before.rounds + reveal.rounds, 0)]
         else:
             want = [*(Cost(0, 0, one.offline) for one in inputs), Cost(0, 0, 0), Cost(0, 0, 0)]
-        planned = program(DryParty(parties, clients=clients, rank=rank))
+        planned = program(DryParty(parties, dealer=needs_of(make).dealer, clients=clients, rank=rank))
         if not got[rank] == want == planned:
             text = f"declared {want}, planned {planned}, sent {got[rank]}"
             raise AssertionError(f"{parties} parties, rank {rank}, input of rank {client}: {text}")

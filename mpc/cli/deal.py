@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 
 from mpc.cli.ending import said
-from mpc.cli.options import Commands
+from mpc.cli.options import Commands, add_protocol, protocol_of
 from mpc.cli.program import add_program, command_of
 from parties import ConfigurationError
+from parties.needs import check_deal, needs_of
 
 _DEAL = """\
 Deal beforehand: run a program in the dealer's role alone, and write the random numbers that the parties will use up
@@ -35,6 +36,8 @@ def add(commands: Commands) -> None:
     text = _DEAL + said(0, 1, 2, 130)
     parser = commands.add("deal", "write what a dealer would send to files, for a run without a dealer", text, deal)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    add_protocol(parser)
+    parser.add_argument("--clients", type=int, default=0, metavar="C", help="how many ranks, of n, do not compute (0)")
     add_program(parser)
 
 
@@ -42,15 +45,16 @@ def deal(options: argparse.Namespace) -> int:
     """Deal for a program."""
     from mpc.offline import OUT, RANKS
     from parties.launch import run_alone
+    from parties.roles import CLIENTS
     from protocols.correlations.store import deal_file
 
-    command = command_of(options)
+    command, asked = command_of(options), protocol_of(options)
+    for name in asked.values():
+        check_deal(name, needs_of(name))
     paths = [deal_file(options.out, rank) for rank in range(options.ranks - 1)]
-    if options.ranks < 3:
-        raise ConfigurationError(f"too few ranks: got {options.ranks}, want at least 3: two parties and a dealer")
     if any(os.path.lexists(path) for path in paths):
         raise ConfigurationError(f"{options.out} holds files of an earlier deal; want another folder")
-    environ = {OUT: str(options.out.resolve()), RANKS: str(options.ranks)}
+    environ = {OUT: str(options.out.resolve()), RANKS: str(options.ranks), CLIENTS: str(options.clients), **asked}
     code = run_alone(command, options.ranks, environ, "jointfit deal")
     if all(path.exists() for path in paths):
         for rank, path in enumerate(paths):

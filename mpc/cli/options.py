@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from mpc.logs import LEVELS
 from mpc.version import __version__
 from parties import ConfigurationError
 from parties.launch import PROGRESS
+from parties.needs import DEFAULT, NEEDS, VARIABLE, check_ranks
+from parties.roles import DEALER
 
 _WIDTH = 112
+_PROTOCOLS = [name for name, needs in NEEDS.items() if not needs.alone]
 
 _ABOUT = "Train one PyTorch model on data that several institutions keep to themselves."
 
@@ -146,6 +150,26 @@ def progress_of(options: argparse.Namespace) -> dict[str, str]:
     if options.quiet:
         raise ConfigurationError("got --progress and --quiet; want one of them")
     return {PROGRESS: "here"}
+
+
+def add_protocol(parser: argparse._ActionsContainer) -> None:
+    """``--protocol``."""
+    text = f"of a program that does not say which: {', '.join(_PROTOCOLS)}, or one that it registers ({DEFAULT})"
+    parser.add_argument("--protocol", metavar="NAME", help=text)
+
+
+def protocol_of(options: argparse.Namespace, *, files: bool = False) -> dict[str, str]:
+    """What `add_protocol` declares, as a variable for sessions; nothing if nobody says it.
+
+    ``files``: correlations were dealt beforehand. Raises ConfigurationError if so many ranks are wrong for one of
+    jointfit's own protocols, unless JOINTFIT_DEALER says what they are. One that the program registers says so itself,
+    where it runs.
+    """
+    said = options.protocol or os.environ.get(VARIABLE)
+    name = said or DEFAULT
+    if name in NEEDS and DEALER not in os.environ:
+        check_ranks(name, NEEDS[name], options.ranks, clients=options.clients, files=files)
+    return {VARIABLE: said} if said else {}
 
 
 def add_report(parser: argparse._ActionsContainer, *, folder: bool = False) -> None:

@@ -11,7 +11,7 @@ from parties import ConfigurationError
 
 def add_program(parser: argparse._ActionsContainer) -> None:
     """The number of ranks, and the program with its own options, which come last."""
-    parser.add_argument("-n", "--ranks", type=int, default=3, metavar="N", help="ranks, the dealer included (3)")
+    parser.add_argument("-n", "--ranks", type=int, default=3, metavar="N", help="ranks, a dealer included (3)")
     add_program_itself(parser)
 
 

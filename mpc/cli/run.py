@@ -7,13 +7,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mpc.cli.ending import said
-from mpc.cli.options import Commands, add_job, add_logging, add_progress, add_report, progress_of
+from mpc.cli.options import (
+    Commands,
+    add_job,
+    add_logging,
+    add_progress,
+    add_protocol,
+    add_report,
+    progress_of,
+    protocol_of,
+)
 from mpc.cli.program import add_program, command_of
 from parties import ConfigurationError
 
 _RUN = f"""\
 Run a program on several ranks of this machine, connected over TLS. Every rank runs the same program, which opens
-`with mpc.session() as session:`; the last rank is the dealer, which holds no data and learns nothing.
+`with mpc.session() as session:`. The protocol says which ranks there are: with additive, the default, the last one is a
+dealer, which holds no data and learns nothing; with replicated there are three, and all compute.
 
 With --job: rehearse a job. Every member is a process of this machine, with a throw-away identity, so that addresses,
 keys and fingerprints of the job do not matter; all else is as in earnest, but for checkpoints, of which there are none.
@@ -51,8 +61,8 @@ def add_all(parser: argparse.ArgumentParser) -> None:
     program.add_argument(
         "--correlations", type=Path, metavar="DIR", help="files of `jointfit deal`; then there is no dealer"
     )
+    add_protocol(program)
     program.add_argument("--base-port", type=int, metavar="P", help="rank r listens on port P + r (free ports)")
-    program.add_argument("--no-dealer", action="store_true", help="all ranks compute, for protocols without a dealer")
     program.add_argument("--clients", type=int, default=0, metavar="C", help="how many ranks, of n, do not compute (0)")
     program.add_argument("--no-prefix", action="store_true", help="do not begin lines of output with the rank")
     add_program(program)
@@ -68,6 +78,8 @@ def run(options: argparse.Namespace, environ: Mapping[str, str] | None = None) -
 
     if options.program:
         raise ConfigurationError(f"got --job and the program {options.program[0]}; want one of them")
+    if options.protocol is not None:
+        raise ConfigurationError(f"got --job and --protocol {options.protocol}; a job says its protocol itself")
     return rehearse(options, environ)
 
 
@@ -76,13 +88,13 @@ def _run_program(options: argparse.Namespace, environ: Mapping[str, str]) -> int
     from mpc.live import watching
     from parties.launch import run_local
 
-    command, dealer, environ = command_of(options), not options.no_dealer, {**progress_of(options), **environ}
+    command, asked = command_of(options), protocol_of(options, files=options.correlations is not None)
+    environ = {**progress_of(options), **asked, **environ}
     if options.correlations is not None:
         from mpc.offline import FILES
 
         if not options.correlations.is_dir():
             raise ConfigurationError(f"found no folder {options.correlations}; want one that `jointfit deal` wrote")
-        dealer = False
         environ[FILES] = str(options.correlations.resolve())
     if options.report is not None:
         environ[REPORT] = str(options.report.absolute())
@@ -91,7 +103,7 @@ def _run_program(options: argparse.Namespace, environ: Mapping[str, str]) -> int
             command,
             options.ranks,
             options.base_port,
-            dealer=dealer,
+            dealer=None if options.correlations is None else False,
             clients=options.clients,
             prefix=not options.no_prefix,
             environ=environ,

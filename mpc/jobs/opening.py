@@ -15,6 +15,7 @@ from mpc.jobs.state import REVEALS
 from mpc.memory import keep_freed_memory
 from parties import ConfigurationError, Party
 from parties.job import Job
+from parties.needs import VARIABLE
 from parties.sealing import Sealer
 from parties.tls import TlsChannel
 from parties.topology import routes
@@ -27,12 +28,15 @@ log = logging.getLogger(__name__)
 _JOINED = "JOINTFIT_JOINED"
 
 
-def open_session(device: Any, report: Any, *, protocol: str, bits: int, rounding: str) -> Session:
+def open_session(device: Any, report: Any, *, protocol: str | None, bits: int, rounding: str) -> Session:
     """The session of the job that this process runs, connected with all its members.
 
     Arguments:
         device, report: where this member's shares live, and where its report goes.
         protocol, bits, rounding: what the program asked for; what `mpc.session` has by default means the job's.
+
+    The variable JOINTFIT_PROTOCOL overrides no job: where it says another protocol, a warning says that it does not
+    count.
 
     Raises:
         ConfigurationError: the program asks for something else than the job, or opens a second session.
@@ -44,10 +48,14 @@ def open_session(device: Any, report: Any, *, protocol: str, bits: int, rounding
 
     member = Membership.from_environment()
     said = member.job.protocol
-    asked = [("protocol", protocol, "additive", said.name), ("bits", bits, 20, said.bits)]
+    asked: list[tuple[str, Any, Any, Any]]
+    asked = [("protocol", protocol, None, said.name), ("bits", bits, 20, said.bits)]
     for name, value, default, want in [*asked, ("rounding", rounding, "chance", said.rounding)]:
         if value not in (default, want):
             raise ConfigurationError(f"mpc.session({name}={value!r}); the job says {want!r}, want that")
+    if os.environ.get(VARIABLE, said.name) != said.name:
+        what = "%s is %.100r, and does not count: the job says %r"
+        log.warning(what, VARIABLE, os.environ[VARIABLE], said.name, extra={"event": "protocol"})
     if os.environ.get(_JOINED) == "1":
         raise ConfigurationError("a job has one session, and this program opened it already")
     os.environ[_JOINED] = "1"

@@ -78,21 +78,21 @@ def test_different_programs_end_all_ranks(tmp_path):
     assert "different programs" in done.stdout + done.stderr
 
 
-def test_a_missing_dealer_ends_all_ranks(tmp_path):
-    done = started([*JOINTFIT, "--no-dealer", program(tmp_path, "pass")], tmp_path)
+def test_a_missing_dealer_ends_all_ranks(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOINTFIT_DEALER", "none")
+    done = started([*JOINTFIT, program(tmp_path, "pass")], tmp_path)
     assert done.returncode != 0
-    # A rank that hears of another's error before it finds its own says the same, and who found it.
     lines = (done.stderr + done.stdout).splitlines()
     for rank in range(3):
         mine = [line for line in lines if line.startswith(f"[{rank}] parties.errors.")]
-        assert any("protocol 'additive' needs two or more computing parties, and a dealer" in line for line in mine)
+        assert any("protocol 'additive' wants 2 or more computing parties and a dealer" in line for line in mine)
 
 
 def test_too_few_ranks(tmp_path):
     path = program(tmp_path, "pass")
     done = started([*JOINTFIT[:-1], "2", path], tmp_path)
     assert done.returncode == 2
-    assert "got 2, want at least 3" in done.stderr
+    assert "got 2 ranks: 1 computing party and a dealer; want 3 ranks: start with -n 3" in done.stderr
     done = started([sys.executable, path], tmp_path)
     assert done.returncode == 1
     assert "ConfigurationError" in done.stderr

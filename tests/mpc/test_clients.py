@@ -244,7 +244,7 @@ def test_arguments():
 
     results = mpc.simulate(4, program, clients=1)
     torch.testing.assert_close(results[CLIENT], X, atol=1e-6, rtol=0)
-    with pytest.raises(ConfigurationError, match="got 3, want at least 4: two computing parties, 1 client and"):
+    with pytest.raises(ConfigurationError, match="got 3 ranks: 1 computing party, 1 client and a dealer; want 4 ranks"):
         mpc.plan(lambda session: None, 3, clients=1)
 
 

@@ -218,7 +218,7 @@ def test_another_version_is_refused(tmp_path, monkeypatch):
 def test_files_and_a_dealer_are_one_too_many(tmp_path):
     mpc.deal(train, tmp_path)
     with pytest.raises(ConfigurationError, match="and a dealer; want one of them"):
-        mpc.simulate(3, train, correlations=tmp_path)
+        mpc.simulate(3, train, dealer=True, correlations=tmp_path)
     with pytest.raises(ConfigurationError, match="and a dealer or files that one dealt"):
         mpc.simulate(2, train, dealer=False)
     assert states(tmp_path) == [b"unused", b"unused"]

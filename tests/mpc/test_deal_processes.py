@@ -50,13 +50,13 @@ if trained is not None:
 """
 
 
-def jointfit(*arguments, timeout=90):
+def jointfit(*arguments, timeout=90, **variables):
     """Run the command line; exit code and both outputs."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("JOINTFIT_")}
     path = os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-m", "mpc.cli", *map(str, arguments)],
-        env=environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env=environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"} | variables,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -114,7 +114,7 @@ def test_the_program_names_its_file(tmp_path):
     for rank in range(2):
         (tmp_path / str(rank)).mkdir()
         (folder / f"correlations-of-rank-{rank}.jointfit").rename(tmp_path / str(rank) / "mine")
-    code, out, err = jointfit("run", "-n", "2", "--no-dealer", program)
+    code, out, err = jointfit("run", "-n", "2", program, JOINTFIT_DEALER="none")
     assert code == 0, err
     assert out.count("loss gap 0.0000") == 2
 

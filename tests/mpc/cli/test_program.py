@@ -94,9 +94,13 @@ sys.exit("torch" in sys.modules or "pandas" in sys.modules)
     [
         (["run", "-n", "3"], "no program"),
         (["run", "-n", "3", "none.py"], "found no program none.py"),
-        (["run", "-n", "2", __file__], "got 2, want at least 3"),
+        (["run", "-n", "2", __file__], "got 2 ranks: 1 computing party and a dealer; want 3 ranks: start with -n 3"),
         (["run", "-n", "2", "--correlations", "nowhere", __file__], "found no folder nowhere"),
-        (["deal", "-n", "2", "--out", "nowhere", __file__], "got 2, want at least 3"),
+        (["run", "-n", "4", "--protocol", "replicated", __file__], "got 4 ranks: 4 computing parties and no dealer; want"),
+        (["run", "--protocol", "plain", __file__], "'plain' wants exactly 1 computing party and no dealer; got 3 ranks"),
+        (["run", "--job", "job.toml", "--protocol", "additive"], "a job says its protocol itself"),
+        (["deal", "--protocol", "replicated", "--out", "nowhere", __file__], "'replicated' has no dealer: nothing is"),
+        (["deal", "-n", "2", "--out", "nowhere", __file__], "got 2 ranks: 1 computing party and a dealer; want 3 ranks: start with -n 3"),
         (["deal", "--out", "nowhere"], "no program"),
     ],
 )
@@ -118,7 +122,7 @@ def test_the_program_keeps_its_options(monkeypatch):
         "command": [__file__, "--epochs", "2", "-n", "9"],
         "ranks": 4,
         "base_port": 9000,
-        "dealer": True,
+        "dealer": None,
         "clients": 0,
         "prefix": True,
         "environ": {},
@@ -126,6 +130,8 @@ def test_the_program_keeps_its_options(monkeypatch):
     }
     cli.main(["run", "--progress", __file__])
     assert seen["environ"] == {"JOINTFIT_PROGRESS": "here"}, "rank 0 says lines: standard error is no terminal"
+    cli.main(["run", "--protocol", "replicated", __file__])
+    assert seen["environ"] == {"JOINTFIT_PROTOCOL": "replicated"}
     cli.main(["run", "-m", "experiments.clinical", "--epochs", "1"])
     assert seen["command"] == ["-m", "experiments.clinical", "--epochs", "1"]
     assert seen["ranks"] == 3
