@@ -129,6 +129,19 @@ class AdditiveShare(Share):
             share = share.origin.parent
         return share
 
+    def derived(self, root: AdditiveShare, mask: Mask) -> Mask:
+        """The mask that this share will have once an ancestor is open under another."""
+        chain: list[Origin] = []
+        share = self
+        while share is not root:
+            origin = cast(Origin, share.origin)
+            chain.append(origin)
+            share = origin.parent
+        form = Form(torch.empty(root.shape, dtype=torch.int64, device="meta"), [(-1, mask)])
+        for origin in reversed(chain):
+            form = origin.derive(form)
+        return form.mask
+
     def inherit(self) -> None:
         """Derive the masked form from the nearest ancestor that has one."""
         chain: list[AdditiveShare] = []

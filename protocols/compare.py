@@ -3,7 +3,8 @@
 For an opened c = x + r, the sign of x = c - r is msb(c) xor msb(r) xor [c_low < r_low]. r_low is cut into digits of
 four bits, and the dealer shares each digit as sixteen bits, [v = digit] for every v; [v < digit] is the sum of those
 beyond v. The public digit of c picks an entry, locally. A tree of nodes, each of which joins up to four digits in one
-round, gives the bit. Everything local works on bit planes, eight values to a byte.
+round, gives the bit. An engine whose correlations travel in rounds takes digits of three bits, and nodes of three.
+Everything local works on bit planes, eight values to a byte.
 Source: digit-wise comparison with multi-fan-in gates after Ohata and Nuida 2020; tables after ABY2.0/Turbospeedz
 style function-dependent masks. Security: semi-honest; all openings are masked by fresh uniform bits.
 """
@@ -29,44 +30,67 @@ if TYPE_CHECKING:
     from protocols.engine import Engine
     from protocols.steps import Dealing
 
-DIGIT = 4
-
-
 def given(part: Tensor) -> Generator[Any, None, Tensor]:
     """Step that is done at once."""
     yield from ()
     return part
 
 
-def digits(bits: Tensor, count: int) -> Tensor:
-    """Return planes (bits, ...) as the planes of ``count`` digits, (count, 4, ...); what is missing is zero."""
-    short = count * DIGIT - bits.shape[0]
+def digits(bits: Tensor, count: int, size: int) -> Tensor:
+    """Return planes (bits, ...) as the planes of ``count`` digits, (count, size, ...); what is missing is zero."""
+    short = count * size - bits.shape[0]
     if short:
         bits = torch.cat([bits, bits.new_zeros((short, *bits.shape[1:]))])
-    return bits.reshape(count, DIGIT, *bits.shape[1:])
+    return bits.reshape(count, size, *bits.shape[1:])
 
 
-def tables(p: Engine, mask: Mask, bits: int, *, signed: bool) -> Dealing:
-    """Return XOR-shared planes [v = digit], uint8 (digits, 16, ceil(n / 8)), of the mask's low ``bits`` bits.
+def tables(p: Engine, mask: Mask, bits: int, *, signed: bool, digit: int = 0) -> Dealing:
+    """Have XOR-shared planes [v = digit] of the mask's low ``bits`` bits dealt, once for each mask; see `table_of`.
 
-    ``signed``: entry 15 of the top digit, which has three bits, holds the mask's sign. `above` then adds it to every
-    [v < digit] of that digit, from where it comes out of the tree unchanged. Cost: 2 bytes a digit, offline, once for
-    each mask.
+    ``digit``: bits of a digit, if not the engine's own. ``signed``: with the mask's sign. Cost: 2^digit bits a digit,
+    offline. Where correlations travel in a round, [0 = digit] is left out, and the sign has a plane of its own; else it
+    is entry 15 of the top digit, which has three bits.
     """
-    key = ("tables", bits, signed)
+    size = digit or p.digit
+    key = ("tables", bits, signed, size)
     if key not in mask.facts:
-        count = -(-bits // DIGIT)
-        shape = (count, 16, (mask.share.numel() + 7) // 8)
+        count, width, entries = -(-bits // size), (mask.share.numel() + 7) // 8, 1 << size
+        shape = (count * (entries - 1) + signed, width) if p.early else (count, entries, width)
 
         def build(r: Tensor) -> list[Tensor]:
             every = planes(r.reshape(-1))
-            out = one_hot(digits(every[:bits], count))
+            out = one_hot(digits(every[:bits], count, size))
+            if p.early:
+                rest = [every[WORD - 1 :]] if signed else []
+                return [torch.cat([out[:, 1:].flatten(0, 1), *rest])]
             if signed:
                 out[-1, 15] = every[WORD - 1]
             return [out]
 
         mask.facts[key] = p.deal([mask], [Output(shape, torch.uint8)], build)
     return cast("Dealing", mask.facts[key])
+
+
+def table_of(p: Engine, dealt: Mask, size: int, *, signed: bool) -> tuple[Tensor, Tensor | None]:
+    """The part of `tables`, uint8 (digits, 2^size, ceil(n / 8)), and of the mask's sign.
+
+    Where the top digit has an entry to spare it holds the sign, and there is none beside: `above` then adds it to every
+    [v < digit] of that digit, from where it comes out of the tree unchanged.
+    """
+    share = dealt.share
+    if not p.early:
+        return share, None
+    entries = 1 << size
+    rows, sign = (share[:-1], share[-1]) if signed else (share, None)
+    rest = rows.reshape(-1, entries - 1, share.shape[1])
+    first = rest[:, 0]
+    for place in range(1, entries - 1):
+        first = first ^ rest[:, place]
+    out = torch.cat([(~first if p.first else first).unsqueeze(1), rest], 1)
+    if sign is not None and 63 % size:
+        out[-1, -1] ^= sign
+        sign = None
+    return out, sign
 
 
 def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = False) -> Generator[Any, None, Tensor]:
@@ -81,16 +105,19 @@ def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = Fa
         return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8, device=p.device), torch.uint8)
     dealing = tables(p, mask, bits, signed=signed)
     yield dealing
-    table = dealing.masks[0].share
-    count = table.shape[0]
-    rows = public.numel() // n
+    count, rows, width = -(-bits // p.digit), public.numel() // n, (n + 7) // 8
+    signs: list[Tensor] = []
 
     def look() -> Tensor:
-        index = digits(planes(public.reshape(rows, n))[:bits], count)
+        table, sign = table_of(p, dealing.masks[0], p.digit, signed=signed)
+        signs.extend([] if sign is None else [sign])
+        index = digits(planes(public.reshape(rows, n))[:bits], count, p.digit)
         return torch.stack([pick(p.memory, above(table), index), pick(p.memory, table, index)]).flip(1)
 
-    less, equal = p.part((2, count, rows, (n + 7) // 8), look, torch.uint8)
+    less, equal = p.part((2, count, rows, width), look, torch.uint8)
     result = yield from join_digits(p, less, equal)
+    for sign in signs:
+        result = result ^ sign
     return unpack_bits(result, n).reshape(public.shape)
 
 
@@ -150,12 +177,13 @@ def zero(p: Engine, x: AdditiveShare) -> Share:
 
         dealing = tables(p, form.mask, WORD, signed=False)
         yield dealing
-        table = dealing.masks[0].share
+        count = -(-WORD // p.digit)
 
         def look() -> Tensor:
-            return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), 16))
+            table, _ = table_of(p, dealing.masks[0], p.digit, signed=False)
+            return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), count, p.digit))
 
-        equal = p.part((16, 1, (n + 7) // 8), look, torch.uint8)
+        equal = p.part((count, 1, (n + 7) // 8), look, torch.uint8)
         result = yield from join_equal(p, equal)
         return unpack_bits(result, n).reshape(x.shape)
 

@@ -119,7 +119,7 @@ def _group(n: int, size: int) -> Cost:
     sent = compared.bytes - 8 * pairs + 8 * size * n + packed(size * n)
     rounds, dealt, inputs = 4, 16 * size * n, size - 1
     while inputs > 1:
-        groups = terms(inputs)
+        groups = terms(inputs, 4)
         sent += inputs * size * packed(n)
         dealt += sum((1 << len(term)) - len(term) - 1 for term in groups) * size * packed(n)
         rounds, inputs = rounds + 1, len(groups)

@@ -21,9 +21,6 @@ from protocols.ring import outline
 if TYPE_CHECKING:
     from protocols.engine import Engine
 
-FAN = 4
-
-
 @lru_cache(maxsize=64)
 def _plan(
     terms: tuple[tuple[int, ...], ...], inputs: int, device: torch.device
@@ -33,15 +30,16 @@ def _plan(
 
     Products are made by size, from the product of all factors but the last (a mask or a product of the size before)
     and the last. The bank holds: nothing (zero), the constant one, the masks, the dealt products. A term with
-    fewer inputs than FAN is filled up with an input that is one and has no mask.
+    fewer inputs than others is filled up with an input that is one and has no mask.
     """
+    fan = max(map(len, terms))
     products = sorted(
         {t for term in terms for size in range(2, len(term) + 1) for t in combinations(term, size)},
         key=lambda t: (len(t), t),
     )
     ways = []
     number: dict[tuple[int, ...], int] = {(i,): i for i in range(inputs)}
-    for size in range(2, FAN + 1):
+    for size in range(2, fan + 1):
         now = [t for t in products if len(t) == size]
         before = torch.tensor([number[t[:-1]] for t in now], device=device)
         ways.append((before, torch.tensor([t[-1] for t in now], device=device)))
@@ -51,8 +49,8 @@ def _plan(
         **{(i,): 2 + i for i in range(inputs)},
         **{t: 2 + inputs + k for k, t in enumerate(products)},
     }
-    places = torch.zeros(len(terms), 1 << FAN, dtype=torch.int64)
-    chosen = torch.full((len(terms), FAN), inputs, dtype=torch.int64)
+    places = torch.zeros(len(terms), 1 << fan, dtype=torch.int64)
+    chosen = torch.full((len(terms), fan), inputs, dtype=torch.int64)
     for row, term in enumerate(terms):
         chosen[row, : len(term)] = torch.tensor(term)
         for subset in range(1 << len(term)):
@@ -66,6 +64,7 @@ def conjunctions(p: Engine, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) 
     Cost: the bits of the inputs, one round; offline a bit for every product of masks.
     """
     products, ways, chosen, places = _plan(terms, inputs.shape[0], p.device)
+    fan = chosen.shape[1]
     mask = p.mask(inputs.shape, torch.uint8)
 
     def multiply(m: Tensor) -> list[Tensor]:
@@ -83,12 +82,12 @@ def conjunctions(p: Engine, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) 
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
     out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8, device=public.device)
-    for cut in p.memory.blocks(public.shape[-1], (len(terms) << FAN) * public[0, ..., 0].numel()):
+    for cut in p.memory.blocks(public.shape[-1], (len(terms) << fan) * public[0, ..., 0].numel()):
         one = torch.full_like(public[:1, ..., cut], 255)
         bank = [torch.zeros_like(one), one if p.first else torch.zeros_like(one)]
         value = torch.cat([*bank, mask.share[..., cut], dealt.share[..., cut]])[places]
         known = torch.cat([public[..., cut], one])[chosen]
-        for i in reversed(range(FAN)):
+        for i in reversed(range(fan)):
             # the subsets without input i, times its public value, and those with it
             half = 1 << i
             value = (value[:, :half] & known[:, i : i + 1]).bitwise_xor_(value[:, half:])
@@ -113,18 +112,22 @@ def node(p: Engine, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any
     return result, out[-1]
 
 
-def join_digits(p: Engine, less: Tensor, equal: Tensor) -> Generator[Any, None, Tensor]:
-    """Step: [a < b] from digitwise 'less' and 'equal' (digits, ..., bytes), most significant digit first."""
-    while less.shape[0] > FAN:
-        odd = less.shape[0] % FAN
-        groups = less.shape[0] // FAN
+def join_digits(p: Engine, less: Tensor, equal: Tensor, fan: int = 0) -> Generator[Any, None, Tensor]:
+    """Step: [a < b] from digitwise 'less' and 'equal' (digits, ..., bytes), most significant digit first.
+
+    ``fan``: digits that one node joins, if not the engine's own number.
+    """
+    fan = fan or p.fan
+    while less.shape[0] > fan:
+        odd = less.shape[0] % fan
+        groups = less.shape[0] // fan
         short: list[Tensor] = []
         if odd > 1:
             # The ragged group at the top runs beside the full ones, in the same round.
             ragged = p.ahead(node(p, less[:odd], equal[:odd], last=False))
         elif odd:
             short = [less[:1], equal[:1]]
-        tail = (groups, FAN, *less.shape[1:])
+        tail = (groups, fan, *less.shape[1:])
         inner_less = less[odd:].reshape(tail).transpose(0, 1)
         inner_equal = equal[odd:].reshape(tail).transpose(0, 1)
         joined_less, joined_equal = yield from node(p, inner_less, inner_equal, last=False)
@@ -144,14 +147,14 @@ def join_digits(p: Engine, less: Tensor, equal: Tensor) -> Generator[Any, None, 
 
 
 def join_equal(p: Engine, equal: Tensor) -> Generator[Any, None, Tensor]:
-    """Step: AND over the first axis: the bits in, ceil(log4) rounds."""
+    """Step: AND over the first axis: the bits in, ceil(log) rounds to the base of the fan."""
     while (count := equal.shape[0]) > 1:
-        equal = yield from conjunctions(p, equal, terms(count))
+        equal = yield from conjunctions(p, equal, terms(count, p.fan))
     return equal[0]
 
 
-def terms(count: int) -> tuple[tuple[int, ...], ...]:
-    """Return ``count`` places in as few groups as FAN allows, of about equal size."""
-    groups = -(-count // FAN)
+def terms(count: int, fan: int) -> tuple[tuple[int, ...], ...]:
+    """Return ``count`` places in as few groups of at most ``fan`` as there can be, of about equal size."""
+    groups = -(-count // fan)
     ends = [count * k // groups for k in range(groups + 1)]
     return tuple(tuple(range(a, b)) for a, b in pairwise(ends))

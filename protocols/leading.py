@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from protocols.base import Share
-from protocols.compare import digits, tables
-from protocols.gates import FAN, join_digits, node
+from protocols.compare import digits, table_of, tables
+from protocols.gates import join_digits, node
 from protocols.planes import above, pick, planes
 from protocols.wire import unpack_bits
 
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from protocols.additive_share import AdditiveShare
     from protocols.engine import Engine
 
-GROUPS, WIDTH = 4, 16
-"""Groups of digits, and bits in a group."""
+GROUPS, WIDTH, DIGIT = 4, 16, 4
+"""Groups of digits, bits in a group, and bits in a digit: four digits to a group, four groups."""
+
+FAN = 4
+"""Digits joined in a node, groups joined in the last."""
 
 BASE = -1
 """The version of a group that is c itself; the others are c - 2^offset."""
@@ -93,9 +96,8 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
     shape, n = (len(powers), *x.shape), x.numel
     if not n:
         return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
-    dealing = tables(p, form.mask, 63, signed=True)
+    dealing = tables(p, form.mask, 63, signed=True, digit=DIGIT)
     yield dealing
-    table = dealing.masks[0].share
     width = (n + 7) // 8
     offsets = [versions(powers, group) for group in range(GROUPS)]
     borrows: list[Tensor] = []
@@ -103,13 +105,14 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
     looked: list[Tensor] = []
     if not p.virtual:
         bits = planes(form.public.reshape(-1))
+        table, _ = table_of(p, dealing.masks[0], DIGIT, signed=True)
         beyond = above(table)
         for group in range(GROUPS):
             part = slice(FAN * group, FAN * (group + 1))
             value, borrow = _reduced(bits[WIDTH * group : WIDTH * (group + 1)], offsets[group])
             if group == GROUPS - 1:
                 signs, value[-1] = value[-1].clone(), 0
-            index = digits(value, FAN)
+            index = digits(value, FAN, DIGIT)
             found = [pick(p.memory, one[part], index) for one in (beyond, table)]
             looked.append(torch.stack(found).flip(1))
             borrows.append(borrow)
@@ -129,7 +132,7 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
         return torch.stack([torch.stack(one) for one in picked])
 
     last = p.part((2, GROUPS, len(powers), width), gather, torch.uint8)
-    out = yield from join_digits(p, *last)
+    out = yield from join_digits(p, last[0], last[1], FAN)
 
     def finish() -> Tensor:
         found = ~(out ^ chosen.rows(GROUPS - 1, signs)) if p.first else out

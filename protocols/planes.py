@@ -39,19 +39,18 @@ def planes(words: Tensor) -> Tensor:
 
 
 def one_hot(bits: Tensor) -> Tensor:
-    """Return [v = digit] for every v: of planes (digits, 4, width) the planes (digits, 16, width)."""
-    other = ~bits
-    pairs = []
-    for place in (0, 2):
-        low, high = (torch.stack([other[:, k], bits[:, k]], 1) for k in (place, place + 1))
-        pairs.append((high.unsqueeze(2) & low.unsqueeze(1)).flatten(1, 2))
-    return (pairs[1].unsqueeze(2) & pairs[0].unsqueeze(1)).flatten(1, 2)
+    """Return [v = digit] for every v: of planes (digits, d, width) the planes (digits, 2^d, width)."""
+    both = torch.stack([~bits, bits], 2)
+    out = both[:, 0]
+    for place in range(1, bits.shape[1]):
+        out = (both[:, place].unsqueeze(2) & out.unsqueeze(1)).flatten(1, 2)
+    return out
 
 
 def above(table: Tensor) -> Tensor:
     """Return [v < digit] for every v, from parts of `one_hot`: the sum of what stands beyond v."""
     out = torch.zeros_like(table)
-    for v in range(14, -1, -1):
+    for v in range(table.shape[1] - 2, -1, -1):
         torch.bitwise_xor(out[:, v + 1], table[:, v + 1], out=out[:, v])
     return out
 
@@ -59,13 +58,13 @@ def above(table: Tensor) -> Tensor:
 def pick(memory: Memory, table: Tensor, index: Tensor) -> Tensor:
     """Return parts of the entries at public places.
 
-    ``table`` (digits, 16, width), ``index`` planes (digits, 4, rows, width); the result is (digits, rows, width).
+    ``table`` (digits, 2^d, width), ``index`` planes (digits, d, rows, width); the result is (digits, rows, width).
     """
-    count, _, rows, width = index.shape
+    count, size, rows, width = index.shape
     out = torch.empty((count, rows, width), dtype=torch.uint8, device=table.device)
     for cut in memory.blocks(width, 8 * count * rows):
         entry = table[..., cut].unsqueeze(2)
-        for place in range(4):
+        for place in range(size):
             low, high = entry[:, 0::2], entry[:, 1::2]
             entry = (low ^ high).bitwise_and(index[:, place, :, cut].unsqueeze(1)).bitwise_xor_(low)
         out[..., cut] = entry[:, 0]

@@ -16,9 +16,14 @@ HIGHEST = 60
 """No share carries more fraction bits than this; public constants give up low bits instead."""
 
 
+def waits(p: Operations, x: Share) -> bool:
+    """Whether x waits to be rescaled. A share with the fact "precision" keeps its bits on purpose."""
+    return x.bits > p.bits + SURPLUS and not x.facts.get("precision")
+
+
 def operand(p: Operations, x: Share) -> Share:
-    """x as an operand: a pending rescaling is done. A share with the fact "precision" keeps its bits on purpose."""
-    return p.rescale(x, p.bits) if x.bits > p.bits + SURPLUS and not x.facts.get("precision") else x
+    """x as an operand: a pending rescaling is done."""
+    return p.rescale(x, p.bits) if waits(p, x) else x
 
 
 def operands(p: Operations, x: Share, y: Share) -> tuple[Share, Share]:
@@ -43,8 +48,9 @@ def align(p: Operations, *shares: Share) -> list[Share]:
 
 def takes_part(p: Operations, x: Share, value: Tensor, bits: int) -> bool:
     """Whether x waits to be rescaled, and a public factor, value / 2^bits, can take part in that."""
-    waits = x.bits > p.bits + SURPLUS and x.bits + bits > 2 * p.bits + SURPLUS and not x.facts.get("precision")
-    return waits and not value.dim() and x.bits + bits - p.bits <= LONGEST_CUT and abs(int(value)) < 1 << 31
+    if not waits(p, x) or x.bits + bits <= 2 * p.bits + SURPLUS or value.dim():
+        return False
+    return x.bits + bits - p.bits <= LONGEST_CUT and abs(int(value)) < 1 << 31
 
 
 def fit(p: Operations, x: Share, value: Tensor, bits: int) -> tuple[Share, Tensor, int]:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from protocols.base import Bilinear, Share
 from protocols.correlations.dealer import Output
-from protocols.form import Mask
+from protocols.form import Form, Mask
 from protocols.precision import operands
-from protocols.ring import broadcast, times
+from protocols.ring import WORD, broadcast, times
 
 if TYPE_CHECKING:
     from protocols.additive_share import AdditiveShare
@@ -50,7 +50,7 @@ def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) 
         p.ahead(p.masked(y))
     left = yield from p.any_form(x)
     right = yield from p.any_form(y)
-    dealings = [[_mask_product(p, mask, other) for _, other in right.terms] for _, mask in left.terms]
+    dealings = [[_mask_product(p, one, other) for other in _masks(right)] for one in _masks(left)]
     for row in dealings:
         yield from row
     dealt = [[dealing.masks[0] for dealing in row] for row in dealings]
@@ -73,11 +73,18 @@ def _plus(x: Tensor, y: Tensor) -> Tensor:
     return x.add_(y) if x.shape == y.shape and x.dtype == torch.int64 else x + y
 
 
-def _mask_product(p: Engine, m: Mask, o: Mask) -> Dealing:
+def _masks(form: Form) -> list[tuple[Mask, int]]:
+    """The masks of a form, and how many low bytes of each matter."""
+    low = -(-(WORD - form.grain) // 8)
+    return [(mask, 8 if isinstance(factor, int) else low) for factor, mask in form.terms]
+
+
+def _mask_product(p: Engine, one: tuple[Mask, int], other: tuple[Mask, int]) -> Dealing:
+    (m, width), (o, other_width) = one, other
     # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
     dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
-    shape = tuple(broadcast(m.share.shape, o.share.shape))
-    return p.deal([m, o], [Output(shape, dtype)], lambda a, b: [times(a, b).to(dtype)])
+    output = Output(tuple(broadcast(m.share.shape, o.share.shape)), dtype, min(width, other_width, dtype.itemsize))
+    return p.deal([m, o], [output], lambda a, b: [times(a, b).to(dtype)])
 
 
 def product(p: Engine, x: Share, y: Share, op: Bilinear) -> Share:

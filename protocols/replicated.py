@@ -81,7 +81,7 @@ class Replicated(Circle, Protocol):
         self.program = Program()
         self.scheduler = Scheduler(self._exchange)
         self.groups = [Group(self, dealer) for dealer in range(3)]
-        self.turn = 0
+        self.sent = [0, 0, 0]
         self._closed = False
 
     @property
@@ -180,8 +180,10 @@ class Replicated(Circle, Protocol):
         return self.local([_own(x), _own(y)], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
 
     def negate(self, x: Share) -> Share:
-        x = self._number(x)
-        return self.local([_own(x)], x.bits, torch.neg, shape=x.shape)
+        own = _own(self._number(x))
+        out = self.local([own], own.bits, torch.neg, shape=own.shape)
+        out.negated = own
+        return out
 
     def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
         x = self._number(x)
@@ -323,7 +325,21 @@ class Replicated(Circle, Protocol):
         return cast(Share, b.facts["integer"])
 
     def gate(self, b: Share, x: Share) -> Share:
-        """x where b. Cost: 16 bytes an element from who deals, 8 from each of the two others; two rounds."""
+        """x where b. Cost: 16 bytes an element from who deals, 8 from each of the two others; two rounds.
+
+        A fresh product is rescaled on the way, and its rescaled value is never replicated.
+        """
+        if not b.is_bit:
+            b, x = x, b
+        key = ("rescaled", self.bits, self.faithful)
+        if b.shape == x.shape and precision.waits(self, x) and key not in x.facts and _own(x).summed:
+            halves = self.halves(_own(x))
+            views = self.views(_own(b), [chunk for chunk, _ in halves])
+            pieces = []
+            for (chunk, half), view in zip(halves, views, strict=True):
+                group = self.groups[chunk.dealer]
+                pieces.append((chunk, cast(AdditiveShare, group.multiply(view, group.rescale(half, self.bits)))))
+            return self.gather(x.shape, pieces)
         b, x = precision.operands(self, b, x)
         shape = broadcast(b.shape, x.shape)
         wide = [y if y.shape == shape else self.structural(y, lambda t: t.expand(shape)) for y in (b, x)]

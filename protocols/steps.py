@@ -54,6 +54,9 @@ class Steps(abc.ABC):
     virtual: bool
     early: ClassVar[bool] = False
     """Whether correlations travel in rounds, so that they are better asked for before an opening than after it."""
+    digit: ClassVar[int] = 4
+    fan: ClassVar[int] = 4
+    """Bits of a digit in comparisons, and inputs of an AND: larger ones take fewer rounds and more correlations."""
 
     @abc.abstractmethod
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
@@ -165,6 +168,8 @@ class Steps(abc.ABC):
                     root.opening = root.origin = None
             if x.clean is None:
                 x.inherit()
+            if "early" in x.facts:
+                cast(Form, x.clean).mask.facts.update(x.facts.pop("early").facts)
         self.scheduler.uses(x.opened)
         return cast(Form, x.clean)
 
@@ -180,14 +185,19 @@ class Steps(abc.ABC):
         return root
 
     def covering(self, x: AdditiveShare) -> Generator[Any, None, Mask | None]:
-        """Step: begin to open x. Its mask, if x is opened by itself and correlations take a round; else None."""
+        """Step: begin to open x. Its mask, if that is known before and correlations take a round; else None."""
         if not self.early:
             return None
         yield from self.value(x)
         if x.clean is not None:
             return x.clean.mask
-        root = yield from self._covered(x)
-        return root.facts.get("mask") if root is x else None
+        if "early" not in x.facts:
+            root = yield from self._covered(x)
+            mask = root.facts.get("mask")
+            if root is x or mask is None:
+                return mask
+            x.facts["early"] = x.derived(root, mask)
+        return cast(Mask, x.facts["early"])
 
     def _open_masked(self, x: AdditiveShare) -> None:
         """Begin to open x under a fresh mask; what was joined from inputs, or where some parts are open, part by part.

@@ -95,8 +95,9 @@ def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> 
     if edge not in mask.facts:
         # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
         dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
+        output = Output(shape, dtype, -(-places // 8))
         mask.facts[edge] = p.deal(
-            [mask], [Output(shape, dtype)], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
+            [mask], [output], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )
     return mask.facts[key], mask.facts[edge]
 

@@ -48,8 +48,8 @@ class Circle:
     program: Program
     groups: list[Group]
     virtual: bool
-    turn: int
-    """Who deals next for a few elements."""
+    sent: list[int]
+    """Bytes that each party has for the others so far; who has fewest deals next for a few elements."""
 
     def note(self, what: bytes) -> None:
         """See `Operations.note`."""
@@ -62,6 +62,14 @@ class Circle:
     def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
         """See `Operations.bound`."""
         return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
+
+    def queue(self, passing: Passing, after: int | None = None) -> Passing:
+        """Have something sent in the next round. ``after``: what it depends on, if not on all that the step used."""
+        for source, _ in passing.routes:
+            if source < 3:
+                self.sent[source] += passing.bytes
+        self.scheduler.queue(passing, after)
+        return passing
 
     # ---- shares that steps fill --------------------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class Circle:
         own = self.fresh(x)
         flat = pack_bits(own.reshape(-1)) if x.is_bit else own
         passing = Passing(flat, None if x.is_bit else 8, RING, adds=False)
-        self.scheduler.queue(passing, x.after)
+        self.queue(passing, x.after)
         yield passing
         heard = cast(Tensor, passing.value)
         x.parts = own, unpack_bits(heard, x.numel).reshape(x.shape) if x.is_bit else heard
@@ -239,8 +247,7 @@ class Circle:
         for x in shares:
             for chunk, _ in (*x.halves, *x.views):
                 return [Chunk(chunk.dealer, slice(0, rows))]
-        self.turn = (self.turn + 1) % 3
-        return [Chunk(self.turn, slice(0, rows))]
+        return [Chunk(self.sent.index(min(self.sent)), slice(0, rows))]
 
     def views(self, x: ReplicatedShare, chunks: Sequence[Chunk], arrange: Arrange | None = None) -> list[AdditiveShare]:
         """x in the groups of its chunks. ``arrange`` brings its elements into rows; None: they are the rows."""
@@ -265,6 +272,9 @@ class Circle:
     def halves(self, x: ReplicatedShare) -> list[Piece]:
         """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that."""
         if x.halves:
+            return x.halves
+        if x.negated is not None and x.summed and x.negated.summed:
+            x.halves = [(c, cast(AdditiveShare, self.groups[c.dealer].negate(h))) for c, h in self.halves(x.negated)]
             return x.halves
         chunks = self.chunks([x], 1, x.numel)
         if not x.summed or x.replicating is not None:

@@ -42,6 +42,7 @@ class Group(Engine):
     """
 
     early = True
+    digit = fan = 3
 
     def __init__(self, circle: Circle, dealer: int) -> None:
         self._circle = circle
@@ -102,22 +103,25 @@ class Group(Engine):
             yield from ways
             for mask, way, output in zip(dealt, ways, outputs, strict=True):
                 if self.last:
-                    octets = cast(Tensor, way.value)
-                    mask.share = aligned(octets).view(output.dtype).reshape(output.shape)
+                    mask.share = _filled(cast(Tensor, way.value), output)
 
         self.scheduler.start(step(), lambda _: self.scheduler.release(dealing))
         return dealing
 
     def _deal(self, value: Tensor | None, output: Output) -> tuple[Mask, Passing]:
-        part, way = outline(output.shape, output.dtype), outline((output.bytes,), torch.uint8)
+        width = output.width or output.dtype.itemsize
+        size = output.bytes // output.dtype.itemsize * width
+        part, way = outline(output.shape, output.dtype), outline((size,), torch.uint8)
         if value is not None:
             part = self._uniform(output, 0)
             rest = value - part if output.additive else value ^ part
             way = rest.contiguous().reshape(-1).view(torch.uint8)
+            if size != output.bytes:
+                way = way.reshape(-1, output.dtype.itemsize)[:, :width].reshape(-1)
         elif self.first:
             part = self._uniform(output, 0)
         passing = Passing(way, None, self._dealt, adds=False)
-        self.scheduler.queue(passing)
+        self._circle.queue(passing)
         return Mask(part, value), passing
 
     def open(
@@ -130,7 +134,7 @@ class Group(Engine):
     ) -> Opening:
         if not self.virtual:
             part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(self.between(part, width), after)
+        return self._circle.queue(self.between(part, width), after)
 
     def between(self, part: Tensor, width: int | None) -> Passing:
         """An opening of what the two who compute hold parts of."""
@@ -193,7 +197,7 @@ class Group(Engine):
         between the two who compute.
         """
         out.data = outline(total.shape)
-        out.opening = self.scheduler.queue(self.between(outline(total.shape) if self.virtual else total, 8))
+        out.opening = self._circle.queue(self.between(outline(total.shape) if self.virtual else total, 8))
         out.facts["mask"] = Mask(outline(total.shape), -total if self.dealing else None)
 
     def gathered(self, x: AdditiveShare) -> Generator[Any, None, Parts]:
@@ -226,6 +230,15 @@ class Group(Engine):
             public = combined(public, elementwise(opened, lambda t: t << places), torch.add)
             masks.append(fresh.elementwise(lambda m: m << places))
         return Form(public, [(-1, combine_masks(masks, lambda *parts: _added(parts)))])
+
+
+def _filled(octets: Tensor, output: Output) -> Tensor:
+    """The value of a correction that came; bytes that were left out are zero."""
+    if octets.numel() != output.bytes:
+        words = octets.new_zeros((octets.numel() // output.width, output.dtype.itemsize))
+        words[:, : output.width] = octets.reshape(-1, output.width)
+        octets = words.reshape(-1)
+    return aligned(octets).view(output.dtype).reshape(output.shape)
 
 
 def _sum(terms: Sequence[tuple[Tensor, Mask]], like: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def _from_party(p: Replicated, value: Tensor | None, shape: torch.Size, owner: i
         known = p.input_word(shape, owner if rank == before else before, owner, is_bit=is_bit)
     second = known if value is None or p.virtual else _less(value, known)
     passing = _message(second if rank == owner else outline(shape, kind), owner, after)
-    p.scheduler.queue(passing, p.scheduler.learned(owner))
+    p.queue(passing, p.scheduler.learned(owner))
     yield passing
     if p.virtual:
         return known, known
@@ -75,7 +75,7 @@ def _from_client(
     messages = [[_message(parts[(to + k) % 3], owner, to) for k in range(2)] for to in range(3)]
     for message in messages:
         for passing in message:
-            p.scheduler.queue(passing, p.scheduler.learned(owner))
+            p.queue(passing, p.scheduler.learned(owner))
     for message in messages:
         yield from message
     if p.virtual:

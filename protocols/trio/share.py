@@ -31,11 +31,13 @@ class ReplicatedShare(Share):
     Words are shared modulo 2^64 (int64), truth values by exclusive or (uint8 zeros and ones). ``parts`` or ``total`` is
     there once it is ``ready``: the total where it is ``summed``, until ``replicating``, the message on its way, made
     parts of it. On ranks that do not compute they are shapes. ``views`` are masked forms of its chunks in their groups,
-    ``halves`` such forms of the total. ``start`` holds a computation that is run only if somebody uses the share.
-    ``after``: what it depends on, see `dependencies`.
+    ``halves`` such forms of the total. ``negated``: the share of which this is the negative. ``start`` holds a
+    computation that is run only if somebody uses the share. ``after``: what it depends on, see `dependencies`.
     """
 
-    __slots__ = ("after", "halves", "parts", "ready", "replicating", "start", "summed", "total", "views", "waiters")
+    __slots__ = (
+        "after", "halves", "negated", "parts", "ready", "replicating", "start", "summed", "total", "views", "waiters",
+    )  # fmt: skip
 
     def __init__(self, shape: torch.Size, bits: int, is_bit: bool = False, *, summed: bool = False) -> None:
         super().__init__(shape, bits, is_bit)
@@ -47,6 +49,7 @@ class ReplicatedShare(Share):
         self.replicating: Awaitable | None = None
         self.views: list[Piece] = []
         self.halves: list[Piece] = []
+        self.negated: ReplicatedShare | None = None
         self.start: Callable[[], None] | None = None
         self.after = 0
 
