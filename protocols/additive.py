@@ -28,7 +28,7 @@ from protocols.memory import Memory
 from protocols.recorder import Recorder
 from protocols.ring import outline
 from protocols.schedule import Opening, Scheduler
-from protocols.steps import Dealing
+from protocols.steps import Dealt
 from protocols.transcript import Transcript
 from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES, Trust
 from protocols.wire import open_all, to_bytes
@@ -115,8 +115,8 @@ class Additive(Engine, Protocol):
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
         return self.correlations.mask(shape, dtype, owner)
 
-    def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> Dealing:
-        return Dealing(self.correlations.deal(masks, outputs, function), ready=True)
+    def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Dealt:
+        return Dealt(self.correlations.deal(masks, [output], function)[0])
 
     def watch(self, recorder: Recorder | None) -> None:
         self.scheduler.recorder = self.correlations.recorder = recorder

@@ -54,9 +54,9 @@ def both(p: Engine, b: AdditiveShare, c: AdditiveShare) -> Share:
         left = yield from p.masked_bit(b)
         right = yield from p.masked_bit(c)
         packed = Output(((shape.numel() + 7) // 8,), torch.uint8)
-        dealing = p.deal([left.mask, right.mask], [packed], lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))])
+        dealing = p.deal([left.mask, right.mask], packed, lambda x, y: [pack_bits((x & y).expand(shape).reshape(-1))])
         yield dealing
-        (dealt,) = dealing.masks
+        dealt = dealing.mask
         crossed = unpack_bits(dealt.share, shape.numel()).reshape(shape)
         return p.part(shape, lambda: (left.public & c.part) ^ (left.mask.share & right.public) ^ crossed, torch.uint8)
 
@@ -75,7 +75,7 @@ def integer(p: Engine, b: AdditiveShare) -> Share:
             form = yield from p.masked_bit(b)
             dealing = arithmetic(p, form.mask)
             yield dealing
-            (mask,) = dealing.masks
+            mask = dealing.mask
             public = form.public.to(torch.int64)
             if p.virtual:
                 return public, Form(public, [(public, mask)])
@@ -90,5 +90,5 @@ def arithmetic(p: Engine, mask: Mask) -> Dealing:
     """Return the additive sharing of a mask bit, dealt once."""
     if "arithmetic" not in mask.facts:
         output = Output(tuple(mask.share.shape))
-        mask.facts["arithmetic"] = p.deal([mask], [output], lambda m: [m.to(torch.int64)])
+        mask.facts["arithmetic"] = p.deal([mask], output, lambda m: [m.to(torch.int64)])
     return cast("Dealing", mask.facts["arithmetic"])

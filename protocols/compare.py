@@ -67,7 +67,7 @@ def tables(p: Engine, mask: Mask, bits: int, *, signed: bool, digit: int = 0) ->
                 out[-1, 15] = every[WORD - 1]
             return [out]
 
-        mask.facts[key] = p.deal([mask], [Output(shape, torch.uint8)], build)
+        mask.facts[key] = p.deal([mask], Output(shape, torch.uint8), build)
     return cast("Dealing", mask.facts[key])
 
 
@@ -109,7 +109,7 @@ def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = Fa
     signs: list[Tensor] = []
 
     def look() -> Tensor:
-        table, sign = table_of(p, dealing.masks[0], p.digit, signed=signed)
+        table, sign = table_of(p, dealing.mask, p.digit, signed=signed)
         signs.extend([] if sign is None else [sign])
         index = digits(planes(public.reshape(rows, n))[:bits], count, p.digit)
         return torch.stack([pick(p.memory, above(table), index), pick(p.memory, table, index)]).flip(1)
@@ -180,7 +180,7 @@ def zero(p: Engine, x: AdditiveShare) -> Share:
         count = -(-WORD // p.digit)
 
         def look() -> Tensor:
-            table, _ = table_of(p, dealing.masks[0], p.digit, signed=False)
+            table, _ = table_of(p, dealing.mask, p.digit, signed=False)
             return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), count, p.digit))
 
         equal = p.part((count, 1, (n + 7) // 8), look, torch.uint8)

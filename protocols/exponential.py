@@ -96,9 +96,9 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
         out = torch.zeros((count, r.numel()), dtype=torch.int64, device=r.device)
         return [out.scatter_(0, (whole // STEP).unsqueeze(0), entry.unsqueeze(0))]
 
-    dealing = p.deal([form.mask], [Output((count, x.numel))], deal)
+    dealing = p.deal([form.mask], Output((count, x.numel)), deal)
     yield dealing
-    (dealt,) = dealing.masks
+    dealt = dealing.mask
     lowest = -(p.bits + STEP)
 
     def combine() -> Tensor:

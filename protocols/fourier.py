@@ -122,9 +122,9 @@ def _part(p: Engine, series: Series, public: Tensor, mask: Mask) -> Generator[An
                 flat[:, k, cut] = value.mul_(2.0**series.harmonic).round_()
         return [out]
 
-    dealing = p.deal([mask], [Output((terms, 2, *mask.share.shape))], deal)
+    dealing = p.deal([mask], Output((terms, 2, *mask.share.shape)), deal)
     yield dealing
-    (dealt,) = dealing.masks
+    dealt = dealing.mask
     if p.virtual:
         return public
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())

@@ -74,10 +74,10 @@ def conjunctions(p: Engine, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) 
         return [torch.cat(made[1:])]
 
     opening = p.open(inputs, mask, None)
-    dealing = p.deal([mask], [Output((products, *inputs.shape[1:]), torch.uint8)], multiply)
+    dealing = p.deal([mask], Output((products, *inputs.shape[1:]), torch.uint8), multiply)
     yield opening
     yield dealing
-    (dealt,) = dealing.masks
+    dealt = dealing.mask
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)

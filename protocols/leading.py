@@ -105,7 +105,7 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
     looked: list[Tensor] = []
     if not p.virtual:
         bits = planes(form.public.reshape(-1))
-        table, _ = table_of(p, dealing.masks[0], DIGIT, signed=True)
+        table, _ = table_of(p, dealing.mask, DIGIT, signed=True)
         beyond = above(table)
         for group in range(GROUPS):
             part = slice(FAN * group, FAN * (group + 1))

@@ -53,7 +53,7 @@ def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) 
     dealings = [[_mask_product(p, one, other) for other in _masks(right)] for one in _masks(left)]
     for row in dealings:
         yield from row
-    dealt = [[dealing.masks[0] for dealing in row] for row in dealings]
+    dealt = [[dealing.mask for dealing in row] for row in dealings]
 
     def combine() -> Tensor:
         # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
@@ -84,7 +84,7 @@ def _mask_product(p: Engine, one: tuple[Mask, int], other: tuple[Mask, int]) -> 
     # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
     dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
     output = Output(tuple(broadcast(m.share.shape, o.share.shape)), dtype, min(width, other_width, dtype.itemsize))
-    return p.deal([m, o], [output], lambda a, b: [times(a, b).to(dtype)])
+    return p.deal([m, o], output, lambda a, b: [times(a, b).to(dtype)])
 
 
 def product(p: Engine, x: Share, y: Share, op: Bilinear) -> Share:
@@ -108,9 +108,9 @@ def product(p: Engine, x: Share, y: Share, op: Bilinear) -> Share:
             p.ahead(p.masked(b))
         left = yield from p.masked(a)
         right = yield from p.masked(b)
-        dealing = p.deal([left.mask, right.mask], [Output(tuple(shape))], lambda r, s: [op.apply(r, s).contiguous()])
+        dealing = p.deal([left.mask, right.mask], Output(tuple(shape)), lambda r, s: [op.apply(r, s).contiguous()])
         yield dealing
-        (dealt,) = dealing.masks
+        dealt = dealing.mask
 
         def combine() -> Tensor:
             part = op.apply(left.public, b.part).add_(dealt.share)

@@ -161,7 +161,7 @@ def _sum(p: Engine, edges: AdditiveShare, units: list[int]) -> Generator[Any, No
     form = yield from p.masked_bit(edges)
     dealing = bits.arithmetic(p, form.mask)
     yield dealing
-    (arithmetic,) = dealing.masks
+    arithmetic = dealing.mask
     shape, size = edges.shape[1:], edges.shape[1:].numel()
 
     def combine() -> Tensor:
@@ -203,9 +203,9 @@ def _phase(p: Engine, edges: AdditiveShare, x: AdditiveShare, where: Regions) ->
             out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
         return [out.reshape(edges.shape)]
 
-    dealing = p.deal([bit.mask, form.mask], [Output(tuple(edges.shape), torch.int32)], cross)
+    dealing = p.deal([bit.mask, form.mask], Output(tuple(edges.shape), torch.int32), cross)
     yield from (number, dealing)
-    (arithmetic,), (dealt,) = number.masks, dealing.masks
+    arithmetic, dealt = number.mask, dealing.mask
 
     def combine() -> Tensor:
         public, mask, crossed = (t.reshape(count, size) for t in (bit.public, arithmetic.share, dealt.share))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, ClassVar, cast
+from typing import Protocol as Interface
 
 import torch
 from torch import Tensor
@@ -30,15 +31,21 @@ KEEP_LIMIT = 1 << 25
 """Elements (256 MiB) up to which an input is opened as a whole when the first of its rows is used."""
 
 
-class Dealing(Awaitable):
-    """Correlations that were asked for: ``masks`` has one for each output, whose shares are there once it is ready."""
+class Dealing(Interface):
+    """An `Awaitable`: a correlation that was asked for, whose share is there once it is ready."""
 
-    __slots__ = ("masks",)
+    mask: Mask
 
-    def __init__(self, masks: list[Mask], *, ready: bool) -> None:
+
+class Dealt(Awaitable):
+    """A correlation that is there."""
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask: Mask) -> None:
         super().__init__()
-        self.masks = masks
-        self.ready = ready
+        self.mask = mask
+        self.ready = True
 
 
 class Steps(abc.ABC):
@@ -63,8 +70,8 @@ class Steps(abc.ABC):
         """Return a fresh uniform mask, which the rank that deals knows alone; or ``owner``, too. No message."""
 
     @abc.abstractmethod
-    def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> Dealing:
-        """Have function(*masks) shared, one value for each output, by the rank that knows the masks."""
+    def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Dealing:
+        """Have function(*masks) shared by the rank that knows the masks."""
 
     def open(
         self,

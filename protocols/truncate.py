@@ -91,13 +91,13 @@ def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> 
         def cut(r: Tensor) -> list[Tensor]:
             return [_times_and_shift(low_bits(r, size), factor, places)]
 
-        mask.facts[key] = p.deal([mask], [Output(shape)], cut)
+        mask.facts[key] = p.deal([mask], Output(shape), cut)
     if edge not in mask.facts:
         # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
         dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
-        output = Output(shape, dtype, -(-places // 8))
+        output = Output(shape, dtype, -(-(WORD - size + places) // 8))
         mask.facts[edge] = p.deal(
-            [mask], [output], lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
+            [mask], output, lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )
     return mask.facts[key], mask.facts[edge]
 
@@ -112,7 +112,7 @@ def recombine(
     """
     dealings = deal_cut(p, mask, places, size, factor)
     yield from dealings
-    high, top = (dealing.masks[0] for dealing in dealings)
+    high, top = (dealing.mask for dealing in dealings)
     grain = size - places
     if p.virtual:
         return public, Form(public, [(-1, high), (public, top)], grain)

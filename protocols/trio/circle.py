@@ -23,7 +23,7 @@ from protocols.trio.routes import Passing
 from protocols.trio.share import Chunk, Piece, ReplicatedShare
 from protocols.wire import pack_bits, unpack_bits
 
-SPLIT = 900
+SPLIT = 3000
 """Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
 
 LASTING = ("nonpositive", "nonnegative", "precision", "range")

@@ -23,9 +23,8 @@ from protocols.correlations.dealer import Deal, Output
 from protocols.engine import Engine
 from protocols.form import Form, Mask, combine_masks, combined, elementwise
 from protocols.ring import WORD, outline, shift_right
-from protocols.schedule import Opening, Step
-from protocols.steps import Dealing
-from protocols.trio.routes import Passing, aligned
+from protocols.schedule import Opening
+from protocols.trio.routes import Passing, Route, aligned
 
 if TYPE_CHECKING:
     from parties import Generator as Stream
@@ -33,6 +32,29 @@ if TYPE_CHECKING:
 
 Parts = tuple[Tensor, Tensor]
 """What a party holds of a replicated share: parts number i and i + 1."""
+
+
+class Correction(Passing):
+    """What the last one gets of a correlation, for its part of the mask; see `steps.Dealing`."""
+
+    __slots__ = ("mask", "output")
+
+    def __init__(self, part: Tensor, routes: Sequence[Route], mask: Mask, output: Output) -> None:
+        super().__init__(part, None, routes, adds=False)
+        self.mask = mask
+        self.output = output
+
+    def take(self, octets: Tensor) -> None:
+        """Set the last one's part; bytes that were left out are zero."""
+        output = self.output
+        if octets.numel() != output.bytes:
+            words = octets.new_zeros((octets.numel() // output.width, output.dtype.itemsize))
+            words[:, : output.width] = octets.reshape(-1, output.width)
+            self.value = octets
+            octets = words.reshape(-1)
+        else:
+            self.value = octets
+        self.mask.share = aligned(octets).view(output.dtype).reshape(output.shape)
 
 
 class Group(Engine):
@@ -88,41 +110,24 @@ class Group(Engine):
     def _uniform(self, output: Output, stream: int) -> Tensor:
         return self.memory.uniform(output.shape, self._streams[stream], output.dtype)
 
-    def deal(self, masks: Sequence[Mask], outputs: Sequence[Output], function: Deal) -> Dealing:
-        """Share function(*masks) with the others. Cost: the outputs' bytes, from the dealer to the last, one round."""
-        self.note(f"deal {self.dealer} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}".encode())
-        values = function(*(mask.secret for mask in masks)) if self.dealing else [None] * len(outputs)
-        dealt, ways = list[Mask](), list[Passing]()
-        for value, output in zip(values, outputs, strict=True):
-            mask, way = self._deal(value, output)
-            dealt.append(mask)
-            ways.append(way)
-        dealing = Dealing(dealt, ready=False)
-
-        def step() -> Step:
-            yield from ways
-            for mask, way, output in zip(dealt, ways, outputs, strict=True):
-                if self.last:
-                    mask.share = _filled(cast(Tensor, way.value), output)
-
-        self.scheduler.start(step(), lambda _: self.scheduler.release(dealing))
-        return dealing
-
-    def _deal(self, value: Tensor | None, output: Output) -> tuple[Mask, Passing]:
-        width = output.width or output.dtype.itemsize
-        size = output.bytes // output.dtype.itemsize * width
-        part, way = outline(output.shape, output.dtype), outline((size,), torch.uint8)
-        if value is not None:
+    def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Correction:
+        """Share function(*masks) with the others. Cost: the output's bytes, from the dealer to the last, one round."""
+        self.note(f"deal {self.dealer} {function.__qualname__} {output}".encode())
+        part, width = outline(output.shape, output.dtype), output.width or output.dtype.itemsize
+        count = output.bytes // output.dtype.itemsize
+        way, value = outline((count * width,), torch.uint8), None
+        if self.dealing:
+            (value,) = function(*(mask.secret for mask in masks))
             part = self._uniform(output, 0)
             rest = value - part if output.additive else value ^ part
             way = rest.contiguous().reshape(-1).view(torch.uint8)
-            if size != output.bytes:
-                way = way.reshape(-1, output.dtype.itemsize)[:, :width].reshape(-1)
+            if width != output.dtype.itemsize:
+                way = way.reshape(count, -1)[:, :width].reshape(-1)
         elif self.first:
             part = self._uniform(output, 0)
-        passing = Passing(way, None, self._dealt, adds=False)
-        self._circle.queue(passing)
-        return Mask(part, value), passing
+        correction = Correction(way, self._dealt, Mask(part, value), output)
+        self._circle.queue(correction)
+        return correction
 
     def open(
         self,
@@ -230,15 +235,6 @@ class Group(Engine):
             public = combined(public, elementwise(opened, lambda t: t << places), torch.add)
             masks.append(fresh.elementwise(lambda m: m << places))
         return Form(public, [(-1, combine_masks(masks, lambda *parts: _added(parts)))])
-
-
-def _filled(octets: Tensor, output: Output) -> Tensor:
-    """The value of a correction that came; bytes that were left out are zero."""
-    if octets.numel() != output.bytes:
-        words = octets.new_zeros((octets.numel() // output.width, output.dtype.itemsize))
-        words[:, : output.width] = octets.reshape(-1, output.width)
-        octets = words.reshape(-1)
-    return aligned(octets).view(output.dtype).reshape(output.shape)
 
 
 def _sum(terms: Sequence[tuple[Tensor, Mask]], like: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ def pass_all(party: Party, memory: Memory, openings: Sequence[Opening], context:
             sizes[route] = sizes.get(route, 0) + one.bytes
     label = f"open {len(openings)}"
     if isinstance(party, DryParty):
-        sent: dict[int, dict[int, int]] = {}
+        sent: dict[int, dict[int, int]] = {rank: {} for rank in range(3)}
         for (source, to), size in sizes.items():
             sent.setdefault(source, {})[to] = size
         party.round(sent, label)
@@ -86,7 +86,7 @@ def _exchange(
             parts = [to_bytes(one.part, one.width) for one in passings if (me, to) in one.routes]
             outgoing[to] = as_bytes(memory.to_host(torch.cat(parts)))
     incoming = {source: size for (source, to), size in sizes.items() if to == me}
-    if not outgoing and not incoming:
+    if me >= 3 and not outgoing and not incoming:
         return
     rooms = {} if memory.on_host else {source: memory.room((size,)) for source, size in incoming.items()}
     into = {source: as_bytes(room) for source, room in rooms.items()}
