@@ -79,7 +79,7 @@ def shown(terminal, head):
     return [text[text.rindex(head) :].splitlines() for text in terminal.seen if head in text]
 
 
-def test_init_then_run(tmp_path, monkeypatch):
+def test_init_then_run(tmp_path, monkeypatch, forked):
     """The first two commands of a newcomer."""
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
@@ -112,7 +112,7 @@ def test_init_then_run(tmp_path, monkeypatch):
     assert not (folders["dealer"] / "results.json").exists()
 
 
-def test_three_institutions_one_behind_a_relay(place):
+def test_three_institutions_one_behind_a_relay(place, forked):
     """North and south can only connect outwards; one logs JSON, one has a live view. The model is plain PyTorch's, and
     nothing leaks.
     """

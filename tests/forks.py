@@ -2,7 +2,7 @@
 
 Importing torch takes two seconds, and pasting all examples starts some hundred processes. `Forks` makes a folder for
 PATH with `jointfit` in it; whoever calls that hands its arguments, environment, folder and open files to the helper,
-``python -m tests.mpc.cli.forks SOCKET``, which has imported everything and has one thread when it forks. The child runs
+``python -m tests.forks SOCKET``, which has imported everything and has one thread when it forks. The child runs
 what the caller would have run, `mpc.cli.main` or a program; in it `sys.executable` is such a command too, so that the
 ranks of `jointfit run` start in the same way. Signals are passed on, and the exit code comes back.
 """
@@ -10,7 +10,6 @@ ranks of `jointfit run` start in the same way. Signals are passed on, and the ex
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -20,16 +19,20 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
+import types
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.forking import become, ended, prepare
+
+ROOT = Path(__file__).resolve().parents[1]
 _ROOM = 1 << 17
-_HANDED = "JOINTFIT_LISTEN_FD"
-_DIE_WITH_PARENT = 1
+_HANDED = ("JOINTFIT_LISTEN_FD", "JOINTFIT_PROGRESS")
+"""Variables that name an open file."""
+
 _HIGH = 200
-_LATE = (
+_MODULES = (
     "pandas", "sklearn.datasets", "mpc.jobs.drafting", "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.train",
     "mpc.jobs.links", "mpc.jobs.checking", "mpc.jobs.identities", "parties.launch", "parties.job", "mpc.deal",
     "mpc.progress", "mpc.logs", "mpc.live", "mpc.profiling", "mpc.estimating", "mpc.report.page", "mpc.report.record",
@@ -39,7 +42,7 @@ _CALL = """#!{python} -IS
 import json, os, signal, socket, sys
 ear = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 ear.connect({path!r})
-files = [0, 1, 2] + [int(os.environ[name]) for name in ({handed!r},) if name in os.environ]
+files = [0, 1, 2] + [int(os.environ[name]) for name in {handed!r} if name in os.environ]
 said = {{"as": {name!r}, "arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}}
 socket.send_fds(ear, [json.dumps(said).encode()], files)
 pid = int(ear.recv(64))
@@ -47,7 +50,8 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, lambda number, frame: os.kill(pid, number))
 code = int(ear.recv(64))
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
@@ -68,7 +72,7 @@ class Forks:
         paths = os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH")]))
         self.environ = environ | {"PATH": f"{self.path}{os.pathsep}{environ['PATH']}"}
         self._helper = subprocess.Popen(
-            [sys.executable, "-m", "tests.mpc.cli.forks", where, str(self.path / "python")],
+            [sys.executable, "-m", "tests.forks", where, str(self.path / "python")],
             env=environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -88,17 +92,14 @@ class Forks:
 
 
 class _Helper:
-    def __init__(self, path: str, python: str) -> None:
+    def __init__(self, path: str, python: str, reading: int) -> None:
         self.ear = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.ear.bind(path)
         self.ear.listen(100)
         self.python = python
         self.callers: dict[int, tuple[socket.socket, int]] = {}
         """Of each caller by the number of its socket: the socket, and the process in its place, 0 if none yet."""
-        self.reading, writing = os.pipe()
-        os.set_blocking(writing, False)
-        signal.set_wakeup_fd(writing)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self.reading = reading
 
     def serve(self) -> None:
         print("ready", flush=True)
@@ -109,8 +110,8 @@ class _Helper:
                 if number == 0:
                     return
                 if number == self.reading:
-                    os.read(self.reading, 4096)
-                    self._reap()
+                    for pid, code in ended(self.reading):
+                        self._tell(pid, code)
                 elif number == self.ear.fileno():
                     caller, _ = self.ear.accept()
                     self.callers[caller.fileno()] = caller, 0
@@ -131,64 +132,49 @@ class _Helper:
             return
         pid = os.fork()
         if not pid:
-            self._become(json.loads(data), files)
+            become(partial(self._run, json.loads(data), files))
         for each in files:
             os.close(each)
         self.callers[caller.fileno()] = caller, pid
         caller.send(str(pid).encode())
 
-    def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if not pid:
-                    return
-                for number, (caller, child) in list(self.callers.items()):
-                    if child == pid:
-                        del self.callers[number]
-                        with contextlib.suppress(OSError):
-                            caller.send(str(os.waitstatus_to_exitcode(status)).encode())
-                        caller.close()
+    def _tell(self, pid: int, code: int) -> None:
+        for number, (caller, child) in list(self.callers.items()):
+            if child == pid:
+                del self.callers[number]
+                with contextlib.suppress(OSError):
+                    caller.send(str(code).encode())
+                caller.close()
 
-    def _become(self, said: dict[str, Any], files: list[int]) -> None:
+    def _run(self, said: dict[str, Any], files: list[int]) -> int:
         """In the child: what the caller would have become."""
-        code = 1
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-            numbers = [0, 1, 2] + [int(said["environ"][name]) for name in (_HANDED,) if name in said["environ"]]
-            high = [fcntl.fcntl(each, fcntl.F_DUPFD, _HIGH) for each in files]
-            os.closerange(3, _HIGH)
-            for here, number in zip(high, numbers, strict=True):
-                os.dup2(here, number, inheritable=True)
-                os.close(here)
-            os.chdir(said["cwd"])
-            os.environ.clear()
-            os.environ.update(said["environ"])
-            sys.executable = self.python
-            sys.stdin, sys.stdout, sys.stderr = (
-                os.fdopen(os.dup(number), mode, buffering=1, encoding="utf-8") for number, mode in enumerate("rww")
-            )
-            code = _run(said["as"], said["arguments"])
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:  # noqa: BLE001 — a child must not go on with the helper's loop
-            traceback.print_exc()
-        finally:
-            with contextlib.suppress(OSError, ValueError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(code)
+        numbers = [0, 1, 2] + [int(said["environ"][name]) for name in _HANDED if name in said["environ"]]
+        high = [fcntl.fcntl(each, fcntl.F_DUPFD, _HIGH) for each in files]
+        os.closerange(3, _HIGH)
+        for here, number in zip(high, numbers, strict=True):
+            os.dup2(here, number, inheritable=True)
+            os.close(here)
+        os.chdir(said["cwd"])
+        os.environ.clear()
+        os.environ.update(said["environ"])
+        sys.executable = self.python
+        sys.stdin, sys.stdout, sys.stderr = (
+            os.fdopen(os.dup(number), mode, buffering=1, encoding="utf-8") for number, mode in enumerate("rww")
+        )
+        return _call(said["as"], said["arguments"])
 
 
-def _run(name: str, arguments: list[str]) -> int:
+def _call(name: str, arguments: list[str]) -> int:
     from mpc.cli import main
 
     if name == "jointfit":
         sys.argv = ["jointfit", *arguments]
         return main(arguments)
-    if arguments[0] == "-m":
+    if arguments[0] == "-c":
+        sys.argv, sys.path[:] = ["-c", *arguments[2:]], ["", *sys.path]
+        main_module = sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(arguments[1], "<string>", "exec"), main_module.__dict__)
+    elif arguments[0] == "-m":
         sys.argv, sys.path[:] = arguments[1:], [str(Path.cwd()), *sys.path]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
@@ -197,22 +183,6 @@ def _run(name: str, arguments: list[str]) -> int:
     return 0
 
 
-def _main(path: str, python: str) -> None:
-    import importlib
-
-    import torch
-
-    import mpc
-    from tests.faults.zygote import _be_alone, _warm
-
-    torch.set_num_threads(1)
-    for module in _LATE:
-        importlib.import_module(module)
-    torch.manual_seed(0)
-    mpc.simulate(3, _warm)
-    _be_alone()
-    _Helper(path, python).serve()
-
-
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    ring = prepare(_MODULES)
+    _Helper(*sys.argv[1:], ring).serve()
