@@ -28,10 +28,8 @@ from tests.forking import become, ended, prepare
 
 ROOT = Path(__file__).resolve().parents[1]
 _ROOM = 1 << 17
-_HANDED = ("JOINTFIT_LISTEN_FD", "JOINTFIT_PROGRESS")
-"""Variables that name an open file."""
-
-_HIGH = 200
+_FILES = 100
+_HIGH = 2 * _FILES
 _MODULES = (
     "pandas", "sklearn.datasets", "mpc.jobs.drafting", "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.train",
     "mpc.jobs.links", "mpc.jobs.checking", "mpc.jobs.identities", "parties.launch", "parties.job", "mpc.deal",
@@ -40,10 +38,10 @@ _MODULES = (
 )  # fmt: skip
 _CALL = """#!{python} -IS
 import json, os, signal, socket, sys
+files = [number for number in range({files}) if os.path.exists(f"/proc/self/fd/{{number}}")]
+said = {{"as": {name!r}, "arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd(), "files": files}}
 ear = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 ear.connect({path!r})
-files = [0, 1, 2] + [int(os.environ[name]) for name in {handed!r} if name in os.environ]
-said = {{"as": {name!r}, "arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}}
 socket.send_fds(ear, [json.dumps(said).encode()], files)
 pid = int(ear.recv(64))
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -65,7 +63,7 @@ class Forks:
         self.path.mkdir()
         where = str(folder / "forks.socket")
         for name in ("jointfit", "python"):
-            text = _CALL.format(python=sys.executable, path=where, handed=_HANDED, name=name)
+            text = _CALL.format(python=sys.executable, path=where, files=_FILES, name=name)
             (self.path / name).write_text(text)
             (self.path / name).chmod(0o700)
         environ = {name: value for name, value in os.environ.items() if not name.startswith("JOINTFIT_")}
@@ -120,7 +118,7 @@ class _Helper:
 
     def _hear(self, caller: socket.socket, pid: int) -> None:
         try:
-            data, files, _, _ = socket.recv_fds(caller, _ROOM, 8)
+            data, files, _, _ = socket.recv_fds(caller, _ROOM, _FILES)
         except OSError:
             data, files = b"", []
         if not data:  # the caller is gone
@@ -148,10 +146,9 @@ class _Helper:
 
     def _run(self, said: dict[str, Any], files: list[int]) -> int:
         """In the child: what the caller would have become."""
-        numbers = [0, 1, 2] + [int(said["environ"][name]) for name in _HANDED if name in said["environ"]]
         high = [fcntl.fcntl(each, fcntl.F_DUPFD, _HIGH) for each in files]
         os.closerange(3, _HIGH)
-        for here, number in zip(high, numbers, strict=True):
+        for here, number in zip(high, said["files"], strict=True):
             os.dup2(here, number, inheritable=True)
             os.close(here)
         os.chdir(said["cwd"])

@@ -20,6 +20,8 @@ from tests.mpc.cli.members import NAMES, Place, free_port, rows_of, values_in
 from tests.mpc.terminals import Terminal
 
 pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("forked")]
+COORDINATES = re.compile(r'\s(d|x|y|transform)="[^"]*"')
+"""Of the pictures in a page: thousands of numbers of pixels, one of which may begin as an entry of a table does."""
 
 PROGRAM = """\
 import os, sys, time
@@ -149,7 +151,7 @@ def test_three_institutions_one_behind_a_relay(place):
     assert not any("on one machine" in line for line in record.trust.links)
     assert record.quality[0].rows == len(rows_of("north"))
     for page in ("north.html", "north.json"):
-        assert values_in((place.folder / page).read_text("utf-8")) == []
+        assert values_in(COORDINATES.sub("", (place.folder / page).read_text("utf-8"))) == []
 
     assert all(values_in(path.read_text("utf-8")) == [] for path in profiles.iterdir())
     profile = mpc.Profile.load(*profiles.iterdir())
