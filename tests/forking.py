@@ -5,6 +5,7 @@ Every child has its own memory, its own sockets and files, gets signals of its o
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -63,6 +64,7 @@ def become(work: Callable[[], int | None]) -> NoReturn:
         os.close(signal.set_wakeup_fd(-1))
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+        atexit._clear()
         code = work() or 0
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -71,6 +73,7 @@ def become(work: Callable[[], int | None]) -> NoReturn:
     except BaseException:  # noqa: BLE001 — a child must not go on with the helper's loop
         traceback.print_exc()
     finally:
+        atexit._run_exitfuncs()
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -14,7 +14,7 @@ from mpc.jobs.example.writing import write_example
 ROOT = Path(__file__).parents[2]
 SMALL = ["-m", "experiments.clinical", "--epochs", "1", "--rows", "64", "--splits", "rows"]
 JOINTFIT = ["-m", "mpc.cli", "run", "-n", "3"]
-MPIRUN = [str(ROOT / "launch_scripts" / "mpirun"), "-n", "3", sys.executable]
+MPIRUN = [str(ROOT / "launch_scripts" / "mpirun"), "-n", "3"]
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.usefixtures("forked")]
 LAUNCHERS = pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
@@ -22,8 +22,8 @@ LAUNCHERS = pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", 
 
 def started(command, tmp_path, timeout=100):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    if command[0] != MPIRUN[0]:
-        command = [sys.executable, *command]
+    many = MPIRUN if command[:3] == MPIRUN else []
+    command = [*many, sys.executable, *command[len(many) :]]
     return subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
