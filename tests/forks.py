@@ -31,10 +31,13 @@ _ROOM = 1 << 17
 _FILES = 100
 _HIGH = 2 * _FILES
 _MODULES = (
-    "pandas", "sklearn.datasets", "mpc.jobs.drafting", "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.train",
-    "mpc.jobs.links", "mpc.jobs.checking", "mpc.jobs.identities", "parties.launch", "parties.job", "mpc.deal",
-    "mpc.progress", "mpc.logs", "mpc.live", "mpc.profiling", "mpc.estimating", "mpc.report.page", "mpc.report.record",
+    "pandas", "pyarrow.parquet", "pyarrow.pandas_compat", "sklearn.datasets", "jinja2", "encodings.idna",
     "matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.backends.backend_agg",
+    "cryptography.hazmat.backends.openssl", "parties.launch", "parties.job", "parties.relay", "mpc.cli",
+    "mpc.cli.rehearsal", "mpc.jobs.drafting", "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.train",
+    "mpc.jobs.links", "mpc.jobs.checking", "mpc.jobs.identities", "mpc.deal", "mpc.progress", "mpc.logs", "mpc.live",
+    "mpc.estimating", "mpc.profiling.files", "mpc.profiling.profiler", "mpc.profiling.tables", "mpc.profiling.trace",
+    "mpc.report.collecting", "mpc.report.page", "mpc.report.profiled", "mpc.report.record", "mpc.report.trust",
 )  # fmt: skip
 _CALL = """#!{python} -IS
 import json, os, signal, socket, sys

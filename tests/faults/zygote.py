@@ -28,7 +28,7 @@ from tests.forking import become, ended, prepare
 
 _ROOM = 1 << 16
 _MODULES = (
-    "pandas", "tests.faults.members", "tests.faults.lies", "mpc.jobs.opening", "mpc.jobs.running",
+    "pandas", "encodings.idna", "tests.faults.members", "tests.faults.lies", "mpc.jobs.opening", "mpc.jobs.running",
     "mpc.jobs.tables", "mpc.jobs.identities", "parties.tls", "parties.topology", "parties.job", "mpc.logs",
 )  # fmt: skip
 
