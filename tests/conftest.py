@@ -25,4 +25,4 @@ def forks(tmp_path_factory):
 @pytest.fixture
 def forked(forks, monkeypatch):
     """`sys.executable` is such a command."""
-    monkeypatch.setattr(sys, "executable", str(forks.path / "python"))
+    monkeypatch.setattr(sys, "executable", str(forks.python))

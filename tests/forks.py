@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import types
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -62,18 +63,19 @@ class Forks:
     """The helper, and the commands that call it; as a context."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "bin"
-        self.path.mkdir()
+        path = folder / "bin"
+        path.mkdir()
+        self.python = path / "python"
         where = str(folder / "forks.socket")
         for name in ("jointfit", "python"):
             text = _CALL.format(python=sys.executable, path=where, files=_FILES, name=name)
-            (self.path / name).write_text(text)
-            (self.path / name).chmod(0o700)
+            (path / name).write_text(text)
+            (path / name).chmod(0o700)
         environ = {name: value for name, value in os.environ.items() if not name.startswith("JOINTFIT_")}
         paths = os.pathsep.join(filter(None, [str(ROOT), environ.get("PYTHONPATH")]))
-        self.environ = environ | {"PATH": f"{self.path}{os.pathsep}{environ['PATH']}"}
+        self.environ = environ | {"PATH": f"{path}{os.pathsep}{environ['PATH']}"}
         self._helper = subprocess.Popen(
-            [sys.executable, "-m", "tests.forks", where, str(self.path / "python")],
+            [sys.executable, "-m", "tests.forks", where, str(self.python)],
             env=environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -157,6 +159,8 @@ class _Helper:
         os.chdir(said["cwd"])
         os.environ.clear()
         os.environ.update(said["environ"])
+        for option in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
+            warnings._setoption(option)
         sys.executable = self.python
         sys.stdin, sys.stdout, sys.stderr = (
             os.fdopen(os.dup(number), mode, buffering=1, encoding="utf-8") for number, mode in enumerate("rww")
