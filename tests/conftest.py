@@ -1,4 +1,3 @@
-import gc
 import sys
 
 import pytest
@@ -8,11 +7,6 @@ from tests.forks import Forks
 
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=20, help="how often tests/faults/test_kills.py kills a member")
-
-
-def pytest_collection_finish():
-    gc.collect()
-    gc.freeze()  # modules and tests stay to the end: no collection need look through them
 
 
 @pytest.fixture(scope="session")
