@@ -1,10 +1,12 @@
 """`jointfit` and `python` as commands that start at once: programs that have a helper fork a process in their place.
 
-Importing torch takes two seconds, and pasting all examples starts some hundred processes. `Forks` makes a folder for
-PATH with `jointfit` in it; whoever calls that hands its arguments, environment, folder and open files to the helper,
-``python -m tests.forks SOCKET``, which has imported everything and has one thread when it forks. The child runs
-what the caller would have run, `mpc.cli.main` or a program; in it `sys.executable` is such a command too, so that the
-ranks of `jointfit run` start in the same way. Signals are passed on, and the exit code comes back.
+Importing torch takes two seconds, and the tests start some hundred processes: those with the fixtures `forks` and
+`forked` of conftest.py this way. `Forks` makes a folder for PATH with both commands in it; whoever calls one hands its
+arguments, environment, folder and open files to the helper, ``python -m tests.forks SOCKET``, which has imported
+everything and has one thread when it forks. The child runs what the caller would have run, `mpc.cli.main` or a program;
+in it `sys.executable` is such a command too, so that the ranks of `jointfit run` and `mpirun` start in the same way.
+Signals are passed on, and the exit code comes back. What a process imports, and the memory that it takes, such a child
+cannot show.
 """
 
 from __future__ import annotations
