@@ -12,6 +12,7 @@ cannot show.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -48,7 +49,7 @@ files = [number for number in range({files}) if os.path.exists(f"/proc/self/fd/{
 said = {{"as": {name!r}, "arguments": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd(), "files": files}}
 ear = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 ear.connect({path!r})
-socket.send_fds(ear, [json.dumps(said).encode()], files)
+socket.send_fds(ear, [json.dumps(said).encode()], [*files, os.open("/proc/self/ns/net", os.O_RDONLY)])
 pid = int(ear.recv(64))
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, lambda number, frame: os.kill(pid, number))
@@ -125,7 +126,7 @@ class _Helper:
 
     def _hear(self, caller: socket.socket, pid: int) -> None:
         try:
-            data, files, _, _ = socket.recv_fds(caller, _ROOM, _FILES)
+            data, files, _, _ = socket.recv_fds(caller, _ROOM, _FILES + 1)
         except OSError:
             data, files = b"", []
         if not data:  # the caller is gone
@@ -152,7 +153,11 @@ class _Helper:
                 caller.close()
 
     def _run(self, said: dict[str, Any], files: list[int]) -> int:
-        """In the child: what the caller would have become."""
+        """In the child: what the caller would have become, in the caller's network namespace."""
+        network = files.pop()
+        if not os.path.samestat(os.fstat(network), Path("/proc/self/ns/net").stat()):
+            assert ctypes.CDLL(None).setns(network, 0) == 0
+        os.close(network)
         high = [fcntl.fcntl(each, fcntl.F_DUPFD, _HIGH) for each in files]
         os.closerange(3, _HIGH)
         for here, number in zip(high, said["files"], strict=True):
