@@ -1,10 +1,8 @@
 """The guides in EXTENDING.md: their files are written down as they stand, their commands run, their output compared."""
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -76,7 +74,7 @@ def test_a_cell_that_is_run_again_takes_its_own_place_and_no_other():
 
 @pytest.mark.processes
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.parent.name)
-def test_a_guide_does_what_it_says(guide, tmp_path):
+def test_a_guide_does_what_it_says(guide, tmp_path, forks):
     found = blocks(guide)
     files = [(name, text) for name, kind, text in found if name is not None]
     commands = "".join(text for _, kind, text in found if kind == "sh")
@@ -87,9 +85,7 @@ def test_a_guide_does_what_it_says(guide, tmp_path):
     assert {kind for name, kind, _ in found if name is None} == {"sh", "text"}, "a block of Python that nobody runs"
     for name, text in files:
         (tmp_path / name).write_text(text, "utf-8")
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    environ["PYTHONWARNINGS"] = "error,ignore::ResourceWarning"
+    environ = {**forks.environ, "PYTHONWARNINGS": "error,ignore::ResourceWarning"}
     done = subprocess.run(
         ["bash", "-e", "-c", commands],
         check=False, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=100,

@@ -88,7 +88,7 @@ def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
 
 
 @pytest.mark.processes
-def test_one_row_in_processes(tmp_path):
+def test_one_row_in_processes(forked):
     done = subprocess.run(
         [sys.executable, "-m", "experiments.counts", "--rows", "relu", "--json"],
         cwd=ROOT,

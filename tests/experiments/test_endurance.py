@@ -98,7 +98,7 @@ def test_batches_larger_than_the_data(capsys):
 
 
 @pytest.mark.processes
-def test_in_processes():
+def test_in_processes(forked):
     command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "-m", "experiments.endurance", *SMALL, "--steps", "5"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100, check=False)

@@ -63,7 +63,7 @@ def test_a_wrong_product_ends_the_run(monkeypatch):
 
 
 @pytest.mark.processes
-def test_in_processes(tmp_path):
+def test_in_processes(tmp_path, forked):
     command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "-m", "experiments.gpu", "--device", "cpu", *SMALL]
     done = subprocess.run(
         [*command, "--json", str(tmp_path / "gpu.json")],
@@ -80,7 +80,7 @@ def test_in_processes(tmp_path):
 
 @pytest.mark.processes
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_without_a_gpu_the_error_says_so():
+def test_without_a_gpu_the_error_says_so(forked):
     command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "-m", "experiments.gpu", *SMALL]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode != 0

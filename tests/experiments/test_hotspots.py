@@ -29,7 +29,7 @@ def test_kinds(entry, want):
 
 
 @pytest.mark.processes
-def test_every_rank_reports():
+def test_every_rank_reports(forked):
     command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "-m", "experiments.hotspots", "logistic-again"]
     done = subprocess.run(
         [*command, "--steps", "2"], cwd=ROOT, capture_output=True, text=True, timeout=90, check=False

@@ -13,20 +13,23 @@ from mpc.jobs.example.writing import write_example
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["-m", "experiments.clinical", "--epochs", "1", "--rows", "64", "--splits", "rows"]
-JOINTFIT = [sys.executable, "-m", "mpc.cli", "run", "-n", "3"]
-MPIRUN = [str(ROOT / "launch_scripts" / "mpirun"), "-n", "3", sys.executable]
+JOINTFIT = ["-m", "mpc.cli", "run", "-n", "3"]
+MPIRUN = [str(ROOT / "launch_scripts" / "mpirun"), "-n", "3"]
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.usefixtures("forked")]
+LAUNCHERS = pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
 
 
 def started(command, tmp_path, timeout=100):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    many = MPIRUN if command[:3] == MPIRUN else []
+    command = [*many, sys.executable, *command[len(many) :]]
     return subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
 
 
-@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+@LAUNCHERS
 def test_the_demo(launcher, tmp_path):
     done = started([*launcher, *SMALL], tmp_path)
     assert done.returncode == 0, done.stderr
@@ -51,7 +54,7 @@ def program(tmp_path, body):
     return str(path)
 
 
-@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+@LAUNCHERS
 def test_bad_data_of_one_owner_ends_all_ranks(launcher, tmp_path):
     body = "x = torch.tensor([1234.5, float('nan')])\nsession.share(x if session.rank == 1 else None, owner=1)"
     done = started([*launcher, program(tmp_path, body)], tmp_path)
@@ -61,7 +64,7 @@ def test_bad_data_of_one_owner_ends_all_ranks(launcher, tmp_path):
     assert "1234" not in said
 
 
-@pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
+@LAUNCHERS
 def test_an_unreadable_file_ends_all_ranks(launcher, tmp_path):
     body = "import mpc.data\nif session.rank == 0: mpc.data.read_table('none.csv')\nsession.share_rows(None)"
     done = started([*launcher, program(tmp_path, body)], tmp_path)
@@ -93,7 +96,7 @@ def test_too_few_ranks(tmp_path):
     done = started([*JOINTFIT[:-1], "2", path], tmp_path)
     assert done.returncode == 2
     assert "got 2 ranks: 1 computing party and a dealer; want 3 ranks: start with -n 3" in done.stderr
-    done = started([sys.executable, path], tmp_path)
+    done = started([path], tmp_path)
     assert done.returncode == 1
     assert "ConfigurationError" in done.stderr
 

@@ -26,7 +26,7 @@ FIGURES = Figures(bytes=4_000_000, rounds=50, offline=10_000_000, seconds=0.2, f
 
 @pytest.mark.processes
 @pytest.mark.parametrize("parties", [2, 3])
-def test_sent_as_planned(parties):
+def test_sent_as_planned(parties, forked):
     found = measured(replace(SMALL, parties=parties), 2)
     assert found.differences == ()
     two = planned(SMALL)
@@ -36,7 +36,7 @@ def test_sent_as_planned(parties):
 
 
 @pytest.mark.processes
-def test_a_network_changes_seconds_and_nothing_else():
+def test_a_network_changes_seconds_and_nothing_else(forked):
     case = replace(SMALL, network="metro")
     found = measured(case, 1)
     assert found.differences == ()

@@ -8,7 +8,7 @@ from experiments.tls import __main__ as tls
 
 
 @pytest.mark.processes
-def test_plain_sockets():
+def test_plain_sockets(forked):
     found = tls.run("plain", "logistic-again", 1)
     assert set(found) == {"clock", "processor"}
     assert all(figure > 0 for figure in found.values())

@@ -27,12 +27,12 @@ def text(cell):
 @pytest.mark.processes
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_it_runs_and_shows_what_is_stored(tmp_path):
+def test_it_runs_and_shows_what_is_stored(tmp_path, forks):
     stored = nbformat.read(PATH, as_version=4)
     fresh = copy.deepcopy(stored)
     for cell in code(fresh):
         cell.outputs = []
-    fresh.cells.insert(0, nbformat.v4.new_code_cell(WARN))
+    fresh.cells.insert(0, nbformat.v4.new_code_cell(f"{WARN}; import sys; sys.executable = {str(forks.python)!r}"))
     execute(fresh, tmp_path)
     del fresh.cells[0]
     assert len(code(fresh)) > 10

@@ -94,7 +94,7 @@ def wait_for(path, text, count, processes, timeout):
         time.sleep(0.05)
 
 
-def test_the_clinical_job(tmp_path):
+def test_the_clinical_job(tmp_path, forked):
     refused = whether_allowed()
     if refused:
         pytest.skip(refused)

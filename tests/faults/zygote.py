@@ -1,14 +1,12 @@
 """Processes that start at once: a helper that has imported what members need, and forks each of them.
 
 Importing torch takes two seconds, and a fault matrix starts hundreds of processes. The helper, ``python -m
-tests.faults.zygote FD``, has one thread when it forks. Every child has its own memory, its own sockets and files, gets
-signals of its own, and dies with the helper.
+tests.faults.zygote FD``, has one thread when it forks; see `tests.forking`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import faulthandler
 import importlib
 import io
@@ -22,15 +20,16 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+from tests.forking import become, ended, prepare
+
 _ROOM = 1 << 16
-_DIE_WITH_PARENT = 1
-_LATE = (
-    "mpc.jobs.opening", "mpc.jobs.running", "mpc.jobs.tables", "mpc.jobs.identities", "parties.tls", "parties.topology",
-    "parties.job", "mpc.logs",
+_MODULES = (
+    "pandas", "encodings.idna", "tests.faults.members", "tests.faults.lies", "mpc.jobs.opening", "mpc.jobs.running",
+    "mpc.jobs.tables", "mpc.jobs.identities", "parties.tls", "parties.topology", "parties.job", "mpc.logs",
 )  # fmt: skip
 
 
@@ -179,109 +178,45 @@ def tell(name: str) -> None:
 # The helper -------------------------------------------------------------------------------------------------------
 
 
-def _serve(ear: socket.socket) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)
-    signal.set_wakeup_fd(writing)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+def _serve(ear: socket.socket, reading: int) -> None:
     poll = select.poll()
     for each in (ear.fileno(), reading):
         poll.register(each, select.POLLIN)
     while True:
         ready = {number for number, _ in poll.poll()}
         if reading in ready:
-            os.read(reading, 4096)
-            _reap(ear)
+            for pid, code in ended(reading):
+                ear.send(json.dumps({"ended": pid, "code": code}).encode())
         if ear.fileno() in ready:
             data, handed, _, _ = socket.recv_fds(ear, _ROOM, 3)
             if not data:
                 return
-            _fork(ear, json.loads(data), handed, (reading, writing))
-
-
-def _reap(ear: socket.socket) -> None:
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid = os.fork()
             if not pid:
-                return
-            ear.send(json.dumps({"ended": pid, "code": os.waitstatus_to_exitcode(status)}).encode())
+                os.close(reading)
+                ear.close()
+                become(partial(_call, json.loads(data), *handed))
+            ear.send(json.dumps({"forked": pid}).encode())
+            for each in handed:
+                os.close(each)
 
 
-def _fork(ear: socket.socket, request: dict[str, Any], handed: list[int], own: tuple[int, int]) -> None:
-    pid = os.fork()
-    if pid:
-        ear.send(json.dumps({"forked": pid}).encode())
-        for each in handed:
-            os.close(each)
-        return
-    code = 1
-    try:
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        ear.close()
-        for each in own:
-            os.close(each)
-        output, points, go = handed
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.close(output)
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(line_buffering=True)
-        faulthandler.register(signal.SIGUSR1)  # kill -USR1 shows where a child hangs
-        os.environ.update({"TEST_POINTS": str(points), "TEST_GO": str(go), **request["environ"]})
-        module, _, name = request["function"].partition(":")
-        code = int(getattr(importlib.import_module(module), name)(*request["arguments"]) or 0)
-    except BaseException:  # noqa: BLE001 — a child must not go on with the helper's loop
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
-
-
-def _warm(session: Any) -> None:
-    """A little training, by which torch and jointfit load what they load late."""
-    import torch
-
-    x, y = (session.share(torch.ones(4, 1) if session.rank == 0 else None, owner=0) for _ in range(2))
-    model = session.share_module(torch.nn.Linear(1, 1))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    torch.nn.functional.binary_cross_entropy_with_logits(model(x), y).backward()
-    optimizer.step()
-    session.reveal_module(model)
-
-
-def _be_alone() -> None:
-    """Wait until the threads of `_warm` have gone; jemalloc's own, which Arrow brings, knows what to do at a fork."""
-    end = time.monotonic() + 10
-    while others := [name for name in _threads() if name != "jemalloc_bg_thd"][1:]:
-        if time.monotonic() > end:
-            raise RuntimeError(f"threads {others} before the first fork; want none")
-        time.sleep(0.05)
-
-
-def _threads() -> list[str]:
-    return [(each / "comm").read_text().strip() for each in Path("/proc/self/task").iterdir()]
-
-
-def _main(number: str) -> None:
-    import torch
-
-    import mpc
-
-    torch.set_num_threads(1)
-    for module in ("pandas", "tests.faults.members", "tests.faults.lies", *_LATE):
-        importlib.import_module(module)
-    torch.manual_seed(0)
-    mpc.simulate(3, _warm)
-    _be_alone()
-    with socket.socket(fileno=int(number)) as ear:
-        _serve(ear)
+def _call(request: dict[str, Any], output: int, points: int, go: int) -> int | None:
+    """In a child: what was asked for."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+    faulthandler.register(signal.SIGUSR1)  # kill -USR1 shows where a child hangs
+    os.environ.update({"TEST_POINTS": str(points), "TEST_GO": str(go), **request["environ"]})
+    module, _, name = request["function"].partition(":")
+    code: int | None = getattr(importlib.import_module(module), name)(*request["arguments"])
+    return code
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    ring = prepare(_MODULES)
+    with socket.socket(fileno=int(sys.argv[1])) as there:
+        _serve(there, ring)

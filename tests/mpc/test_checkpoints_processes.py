@@ -12,7 +12,7 @@ from parties.identity import make_identity
 from tests.mpc.resuming import train
 from tests.parties.starting import over_tls
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.usefixtures("forked")]
 
 
 def start(folder, *arguments):

@@ -375,7 +375,7 @@ def check_run(ended):
 
 
 @pytest.mark.processes
-def test_over_tls(tmp_path):
+def test_over_tls(tmp_path, forked):
     (tmp_path / "program.py").write_text(PROGRAM)
     command = ["run", "-n", "4", "--clients", "1", str(tmp_path / "program.py")]
     check_run(Ended([sys.executable, "-m", "mpc.cli", *command], timeout=240))
@@ -383,7 +383,7 @@ def test_over_tls(tmp_path):
 
 @pytest.mark.processes
 @pytest.mark.skipif(mpirun() is None, reason="no mpirun")
-def test_over_mpi(tmp_path):
+def test_over_mpi(tmp_path, forked):
     (tmp_path / "program.py").write_text(PROGRAM)
     command = ["-n", "4", sys.executable, str(tmp_path / "program.py")]
     profiled = f"JOINTFIT_PROFILE={tmp_path}"

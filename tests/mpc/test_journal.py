@@ -217,7 +217,7 @@ except LogError as error:
 """
 
 
-def test_a_full_disk_of_one_party_ends_all_before_the_opening(log, tmp_path):
+def test_a_full_disk_of_one_party_ends_all_before_the_opening(log, tmp_path, forked):
     (tmp_path / "bert.jsonl").write_text(log)
     (tmp_path / "bert.jsonl").chmod(0o600)
     done = subprocess.run(

@@ -255,12 +255,15 @@ def test_a_peer_that_acknowledges_too_much(tmp_path):
 
 @pytest.mark.parametrize("waiting", ["receive", "close", "flush"])
 def test_a_link_that_stays_broken(tmp_path, waiting):
+    broken = threading.Event()
     with Mesh(tmp_path, 2, breaks=1.0) as mesh:
 
         def program(party):
             swap(party, 8)
             if party.rank == 0:
                 mesh.proxies[LINK].close()
+                broken.set()
+            assert broken.wait(30)  # else rank 1 may say farewell before, and rank 0 misses nothing
             if waiting == "flush":
                 party.send(1 - party.rank, content(0, 100_000), "lost")
                 party.flush()

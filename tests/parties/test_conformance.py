@@ -14,14 +14,14 @@ def test_threads_with_a_client():
 
 
 @pytest.mark.processes
-def test_tls():
+def test_tls(forked):
     check_channel(by_processes(over_tls))
 
 
 @pytest.mark.processes
 @pytest.mark.skipif(mpirun() is None, reason="no mpirun")
 @pytest.mark.parametrize("n", [2, 3, 4])
-def test_mpi(n):
+def test_mpi(n, forked):
     check_channel(by_processes(over_mpi), ranks=(n,), failures=n == 3)
 
 

@@ -4,7 +4,10 @@ import time
 
 import pytest
 
+from parties import mesh
+from parties.doorman import Doorman
 from parties.errors import ConfigurationError, DisagreementError, WireError
+from parties.insecure import on_this_machine
 from parties.reach import Doors, Place, Route, dial, direct_routes
 from parties.rooms import ANYBODY, PREFACE_SIZE, What, pack_preface, parse_preface, room_of
 from parties.sockets import listen
@@ -55,6 +58,18 @@ def test_closing_wakes_an_accept():
     assert doors.accept(10) is None
     assert time.monotonic() - start < 5
     timer.join()
+
+
+def test_a_doorman_ends_with_its_doors():
+    """Whoever owns the doors may close them first; nothing is left that asks closed doors again and again."""
+    doors = Doors(listen(("127.0.0.1", 0)))
+    doorman = Doorman(mesh.Place(0, 2, [None, Route(dials=False)], bytes(32), on_this_machine), doors)
+    doorman.start()
+    doors.close()
+    doorman._thread.join(20)
+    ended = not doorman._thread.is_alive()
+    doorman.stop()
+    assert ended
 
 
 def test_no_doors_at_all():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import torch
 
 from mpc.cli import main
 from parties.identity import fingerprint, read_certificate
-from tests.faults.zygote import Zygote
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("north", "south", "dealer")
@@ -95,8 +93,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = {name: free_port() for name in NAMES}
-        self.started: list[Process | Forked] = []
-        self.zygote: Zygote | None = None
+        self.started: list[Process] = []
         self.secret = folder / "secret"
         self.secret.write_text("correct horse\n")
         (folder / "data").mkdir()
@@ -115,24 +112,15 @@ class Place:
         self.started.append(process)
         return process
 
-    def fork(self, *arguments: str) -> Forked:
-        """The same in a process that need not import anything any more."""
-        self.zygote = self.zygote or Zygote()
-        process = Forked(self.zygote, list(arguments))
-        self.started.append(process)
-        return process
-
-    def fork_all(self, jobs: dict[str, Path], *more: str) -> dict[str, Forked]:
+    def start_all(self, jobs: dict[str, Path], *more: str) -> dict[str, Process]:
         """All members at once, until they have ended."""
-        started = {name: self.fork(*self.arguments(name, job), *more) for name, job in jobs.items()}
+        started = {name: self.start(*self.arguments(name, job), *more) for name, job in jobs.items()}
         return {name: process.wait() for name, process in started.items()}
 
     def end(self) -> None:
         """Kill what still runs."""
         for process in self.started:
             process.kill()
-        if self.zygote is not None:
-            self.zygote.__exit__()
 
     def job(self, file: str = "job.toml", *, model=MODEL, reveals=REVEALS, every=0, relay="", hidden=()) -> Path:
         """Write a job; members in ``hidden`` have no address."""
@@ -191,34 +179,13 @@ class Process:
         self.code = self._process.returncode
         return self
 
+    @property
+    def said(self) -> str:
+        """On both outputs."""
+        return self.out + self.err
+
     def __repr__(self) -> str:
         return f"code {self.code}\n{self.out}\n{self.err}"
-
-
-class Forked:
-    """A command in a forked process; ``out`` is all that it said."""
-
-    def __init__(self, zygote: Zygote, arguments: list[str]) -> None:
-        self._child = zygote.spawn("tests.faults.members:run_command", arguments, [])
-        self.code, self.out = 0, ""
-
-    def signal(self, number: int) -> None:
-        self._child.signal(number)
-
-    def kill(self) -> None:
-        self._child.signal(signal.SIGKILL)
-
-    def wait(self) -> Forked:
-        code = self._child.wait(100)
-        self.out = self._child.said.decode()
-        if code is None:
-            self.kill()
-            raise AssertionError(f"it hangs: {self.out}")
-        self.code = code
-        return self
-
-    def __repr__(self) -> str:
-        return f"code {self.code}\n{self.out}"
 
 
 def values_in(text: str) -> list[str]:

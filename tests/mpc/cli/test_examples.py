@@ -29,7 +29,6 @@ import pytest
 
 from mpc.cli import make_parser
 from parties.identity import fingerprint, read_certificate
-from tests.mpc.cli.forks import Forks
 from tests.mpc.cli.members import free_port
 
 pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -106,12 +105,6 @@ def table(seed):
     size = generator.normal(2, 0.5, 14).round(2)
     frame = {"patient": np.arange(1000 * seed, 1000 * seed + 14), "ward": generator.integers(1, 4, 14), "age": age}
     return pd.DataFrame(frame | {"size": size, "malignant": (age / 50 + size > 3).astype(int)})
-
-
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory):
-    with Forks(tmp_path_factory.mktemp("forks")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def cost(monkeypatch):
 
 
 @pytest.mark.processes
-def test_the_command(train):
+def test_the_command(train, forked):
     """As its own process, which measures what messages cost between two more."""
     arguments = ["estimate", str(train), "--network", "30ms,50mbit", "--measure", "3", "--batch", "4", "--json"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -15,7 +15,7 @@ from tests.parties.starting import ROOT
 
 
 @pytest.mark.processes
-def test_processes_over_tls(tmp_path, capfd, monkeypatch):
+def test_processes_over_tls(tmp_path, capfd, monkeypatch, forked):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     arguments = ["profile", "-n", "3", "--by", "part", "--out", str(tmp_path), "-m", "tests.mpc.profiling"]
     (tmp_path / "rank-7.json").write_text("of an older run")
