@@ -100,7 +100,7 @@ sys.exit("torch" in sys.modules or "pandas" in sys.modules)
         (["run", "--protocol", "plain", __file__], "'plain' wants exactly 1 computing party and no"),
         (["run", "--job", "job.toml", "--protocol", "additive"], "a job says its protocol itself"),
         (["deal", "--protocol", "replicated", "--out", "nowhere", __file__], "'replicated' has no dealer: nothing is"),
-        (["deal", "-n", "2", "--out", "nowhere", __file__], "1 computing party and a dealer; want 3 ranks: start with -n 3"),
+        (["deal", "-n", "2", "--out", "nowhere", __file__], "1 computing party and a dealer; want 3 ranks"),
         (["deal", "--out", "nowhere"], "no program"),
     ],
 )
