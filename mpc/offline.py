@@ -15,7 +15,7 @@ from torch import Tensor
 
 import protocols
 from mpc.announce import announce, message, refuse_differences, refuse_errors
-from mpc.choice import fitting
+from mpc.choice import fitting, settled
 from mpc.memory import keep_freed_memory
 from parties import ConfigurationError, DryParty, Party, SoloParty
 from parties.needs import check_deal
@@ -40,6 +40,10 @@ RANKS = "JOINTFIT_DEAL_RANKS"
 """The number of ranks of that deal, clients and the dealer included."""
 
 
+class Enough(BaseException):
+    """Ends a program of which an estimate knows what it asked for; no Exception, so that programs do not catch it."""
+
+
 @dataclass
 class StandIn:
     """What `mpc.session()` takes instead of a rank among others while an estimate is made.
@@ -50,6 +54,7 @@ class StandIn:
         session: the session, once it was opened.
         memory: where its shares lie, instead of where the program says.
         protocol: what the estimate is for; a program that says another one is refused. None: what the program says.
+        asking: whether nothing but that is asked; the program ends where it says it.
     """
 
     party: DryParty | SoloParty
@@ -57,12 +62,20 @@ class StandIn:
     session: Session | None = None
     memory: Memory | None = None
     protocol: str | None = None
+    asking: bool = False
 
     @property
     def options(self) -> dict[str, Any]:
         """What the protocol gets beside the program's options."""
         found: dict[str, Any] = {"planning": True} if isinstance(self.party, DryParty) else {}
         return found if self.memory is None else {**found, "device": self.memory}
+
+    def settled(self, said: str | None) -> str:
+        """The protocol of a program that says one, or none. Raises ConfigurationError if others say another."""
+        if self.asking:
+            self.protocol = said
+            raise Enough
+        return settled(said, self.protocol, "the estimate")
 
     def take(self) -> Party:
         """The rank, for one session."""

@@ -18,7 +18,7 @@ from mpc import revealing, sharing
 from mpc.agreed import Agreed
 from mpc.agreement import agree_on_run, facts_of_run
 from mpc.checkpoints import Checkpoints, steps
-from mpc.choice import check_party, chosen, of_process, settled
+from mpc.choice import check_party, chosen, of_process
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
@@ -99,8 +99,8 @@ def session(
     """
     if party is None and (stand_in := STAND_IN.get()) is not None:
         options |= {"rounding": rounding, "device": device, "parameters": parameters, "program": program}
-        name = settled(protocol, stand_in.protocol, "the estimate")
-        return stand_in.opened(session(name, bits, stand_in.take(), **{**options, **stand_in.options}))
+        options |= stand_in.options
+        return stand_in.opened(session(stand_in.settled(protocol), bits, stand_in.take(), **options))
     if party is None and JOB in os.environ:
         from mpc.jobs.opening import open_session
 

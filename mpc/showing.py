@@ -48,11 +48,10 @@ def show_session(session: Session) -> str:
 
 
 def _holdings(session: Session, elements: int) -> list[tuple[str, str]]:
-    if session.protocol_name == "plain":
-        return [("this process holds", "the value itself: the protocol 'plain' hides nothing")]
-    share = f"its part of {elements:,} numbers, as protocol '{session.protocol_name}' splits them"
-    if session.protocol_name == "additive":
-        share = f"one share: {elements:,} random numbers, which say nothing without the others'"
+    holds = session.protocol.trust.holds.replace("{elements}", f"{elements:,}")
+    share = holds or f"its part of {elements:,} numbers, as protocol '{session.protocol_name}' splits them"
+    if session.size == 1:
+        return [("this process holds", share)]
     held = {rank: (f"rank {rank} holds", share) for rank in range(session.computing)}
     for rank in range(session.computing, session.size):
         held[rank] = (f"rank {rank}, a {_role(session, rank)}, holds", "nothing")

@@ -56,7 +56,8 @@ class InsecurePlain(Protocol):
     @property
     def trust(self) -> Trust:
         """What one relies on: nothing is hidden."""
-        return Trust(False, "none", open=("The protocol hides nothing: one process holds every value in the clear.",))
+        nothing = ("The protocol hides nothing: one process holds every value in the clear.",)
+        return Trust(False, "none", open=nothing, holds="the value itself: the protocol 'plain' hides nothing")
 
     def _make(self, value: Tensor, bits: int | None = None) -> PlainShare:
         return PlainShare(value, self.bits if bits is None else bits)

@@ -17,6 +17,7 @@ class Trust:
         curious: who may keep and combine what they see, and what they then learn.
         apart: who must not pool what they know.
         open: what it does not protect.
+        holds: what a computing party holds of a secret with ``{elements}`` elements; empty: its part of it.
     """
 
     protects: bool
@@ -24,6 +25,7 @@ class Trust:
     curious: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
+    holds: str = ""
 
 
 _CURIOUS = (
@@ -47,8 +49,10 @@ _OPEN = (
     "Data can be made up by its owner, and any rank can stop the run.",
 )
 
-ADDITIVE = Trust(True, "semi-honest", _CURIOUS, _DEALER, _OPEN)
-ADDITIVE_FROM_FILES = Trust(True, "semi-honest", _CURIOUS, _FILES, _OPEN)
+_SHARE = "one share: {elements} random numbers, which say nothing without the others'"
+
+ADDITIVE = Trust(True, "semi-honest", _CURIOUS, _DEALER, _OPEN, _SHARE)
+ADDITIVE_FROM_FILES = Trust(True, "semi-honest", _CURIOUS, _FILES, _OPEN, _SHARE)
 
 _ALONE = (
     "Every rank may keep and combine all it sees: it learns its own inputs and what was revealed to it.",
@@ -57,5 +61,6 @@ _ALONE = (
 _MAJORITY = (
     "No two of the three computing parties may collude: together they see every secret of the run.",
 )
+_TWO = "two of three shares, {elements} random numbers each, which say nothing without the third"
 
-REPLICATED = Trust(True, "semi-honest", _ALONE, _MAJORITY, _OPEN)
+REPLICATED = Trust(True, "semi-honest", _ALONE, _MAJORITY, _OPEN, _TWO)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mpc.estimating.running import Program, Ranks
     from mpc.estimating.survey import Survey
     from mpc.estimating.transport import MessageCost
+    from mpc.estimating.ways import Way
 
 _ESTIMATE = (
     """\
@@ -35,6 +36,8 @@ and the program have are this command's, unless they follow --: jointfit estimat
     + examples(
         ("jointfit estimate train.py", "two parties and a dealer on lan, metro and wan"),
         ("jointfit estimate train.py --network 30ms,50mbit --parties 2,3", ""),
+        ("jointfit estimate train.py --protocol additive,replicated", "a dealer, or a third party that computes?"),
+        ("jointfit estimate train.py --protocol all --network wan", "all protocols, and whom each needs one to trust"),
         ("jointfit estimate --steps 20 --of 5000 train.py", "count 20 of its 5,000 steps"),
         ("jointfit estimate --sweep batch=32,64,128 --plot sweep.png train.py", "runs train.py --batch 32, …"),
         ("jointfit estimate --rounds --steps 2 train.py", "which steps make the rounds; could any be merged?"),
@@ -60,12 +63,15 @@ def add(commands: Commands) -> None:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     """What may stand before the program or after it."""
-    parser.add_argument("--parties", metavar="N,…", help="computing parties, beside the dealer (2; the job's)")
+    parser.add_argument("--parties", metavar="N,…", help="computing parties, beside a dealer (2, or the job's)")
     parser.add_argument("--clients", type=int, default=0, metavar="C", help="ranks that do not compute (0)")
     network = "lan, metro, wan, or RTT,BANDWIDTH such as 30ms,50mbit; several with commas between (all three)"
     parser.add_argument("--network", default="lan,metro,wan", metavar="NET,…", help=network)
-    protocol = "additive, or additive-files: dealt beforehand; several with commas between (additive)"
-    parser.add_argument("--protocol", default="additive", metavar="NAME,…", help=protocol)
+    protocol = (
+        "additive, additive-files (dealt beforehand), replicated, …; several with commas between, or all (what the "
+        "program or the job says, else additive)"
+    )
+    parser.add_argument("--protocol", metavar="NAME,…", help=protocol)
     parser.add_argument("--cores", type=int, metavar="K", help="all ranks share one machine with so many cores")
     parser.add_argument("--measure", type=float, default=5.0, metavar="S", help="seconds to measure, about (5)")
     parser.add_argument("--steps", type=int, metavar="N", help="count so many steps of the program, not all")
@@ -94,32 +100,35 @@ def act(options: argparse.Namespace) -> int:
     from mpc.estimating.estimate import chosen_networks, made, threads
     from mpc.estimating.sweep import Point, Sweep, setting, whole_numbers
     from mpc.estimating.transport import measured
-    from mpc.estimating.trust import way
+    from mpc.estimating.ways import ways_of
 
     if (options.job is None) == (not options.program):
         raise ConfigurationError("want a program, or --job FILE")
     if options.program:
         _after_program(options)
     found = chosen_networks(options.network)
-    ways = [way(name.strip()) for name in options.protocol.split(",")]
     name, values = setting(options.sweep) if options.sweep else ("", [""])
     subject: _Job | _Program = _Program(options) if options.job is None else _Job(options)
-    parties = whole_numbers(options.parties, "--parties") if options.parties else [subject.parties]
+    ways = ways_of(options.protocol or subject.protocol())
+    parties = whole_numbers(options.parties, "--parties") if options.parties else [None]
+    chosen = dict.fromkeys(each for number in parties for each in subject.placed(ways, number))
     if options.rounds or options.graph is not None:
-        return show_rounds(subject.program(), subject.ranks(parties[0]), options.steps, options.graph)
+        ranks = next(iter(chosen))[1]
+        return show_rounds(subject.graph(ranks), ranks, options.steps, options.graph)
     cost = None if options.cores else measured()
     points: list[Point] = []
     for value in values:
-        for number in parties:
-            ranks = subject.ranks(number)
-            torch.set_num_threads(threads(options.cores, ranks))
-            known = subject.survey(ranks, cost, name, value)
+        surveys: dict[Ranks, Survey] = {}
+        for each, ranks in chosen:
+            if ranks not in surveys:
+                torch.set_num_threads(threads(options.cores, ranks))
+                surveys[ranks] = subject.survey(ranks, cost, name, value)
+            known = surveys[ranks]
             if points and options.epoch:
                 first = points[0].estimate
                 known = replace(known, epoch=round(options.epoch * known.steps / first.steps))
-            for each in ways:
-                one = made(subject.name, known, each, found, options.cores)
-                points.append(Point(f"{name}={value}" if name else "", one))
+            one = made(subject.name, known, each, found, options.cores)
+            points.append(Point(f"{name}={value}" if name else "", one))
     _show(options, Sweep(tuple(points)), points[0].estimate)
     return 0
 
@@ -139,8 +148,6 @@ def _show(options: argparse.Namespace, sweep: Any, first: Estimate) -> None:
 class _Program:
     """A script, or a module."""
 
-    parties = 2
-
     def __init__(self, options: argparse.Namespace) -> None:
         if not options.module and not Path(options.program[0]).is_file():
             raise ConfigurationError(f"found no program {options.program[0]}; want a Python file")
@@ -148,17 +155,29 @@ class _Program:
         self._said = {name: getattr(options, name) for name in ("steps", "of", "epoch", "cores")}
         self.name = str(options.program[0])
 
-    def ranks(self, parties: int) -> Ranks:
-        """With so many parties."""
-        from mpc.estimating.running import Ranks
+    def protocol(self) -> str:
+        """What the program says, else the default: it runs until it opens its session."""
+        from mpc.choice import chosen
+        from mpc.estimating.running import asked_for
 
-        return Ranks(parties, self._options.clients)
+        return chosen(asked_for(self.program()))
+
+    def placed(self, ways: list[Way], parties: int | None) -> list[tuple[Way, Ranks]]:
+        """The ways with their ranks, for so many computing parties; see `ways.placed`."""
+        from mpc.estimating.ways import placed
+
+        clients = self._options.clients
+        return [(each, each.ranks(2, clients)) for each in ways] if parties is None else placed(ways, parties, clients)
 
     def program(self, *more: str) -> Program:
         """What runs it, with more options."""
         from mpc.estimating.scripts import script
 
         return script([*self._options.program, *more], module=self._options.module)
+
+    def graph(self, ranks: Ranks) -> Program:
+        """What is run to see its rounds."""
+        return self.program()
 
     def survey(self, ranks: Ranks, cost: MessageCost | None, name: str, value: str) -> Survey:
         """Count and measure it, with an option if it has a name."""
@@ -180,38 +199,45 @@ class _Job:
         if any(value is not None for value in (options.steps, options.of, options.epoch)) or options.clients:
             raise ConfigurationError("--steps, --of, --epoch and --clients are for programs; a job says these itself")
         self.job = read_job(options.job)
-        self.name, self.parties = self.job.name, self.job.computing
-        rows = dict(map(numbers_of_rows, options.rows))
-        self._rows = rows_of(self.job, rows, tables_beside(self.job, options.job.parent))
+        self.name = self.job.name
+        self._said, self._tables = dict(map(numbers_of_rows, options.rows)), tables_beside(self.job, options.job.parent)
+        rows_of(self.job, self._said, self._tables)
         self._seconds, self._cores = options.measure, options.cores
 
-    def ranks(self, parties: int) -> Ranks:
-        """The job's. Raises ConfigurationError for another number of parties."""
-        from mpc.estimating.running import Ranks
+    def protocol(self) -> str:
+        """The job's."""
+        return self.job.protocol.name
 
-        if parties != self.parties:
-            raise ConfigurationError(f"--parties {parties}; the job has {self.parties}, and says so itself")
-        return Ranks(self.job.computing, len(self.job.clients))
+    def placed(self, ways: list[Way], parties: int | None) -> list[tuple[Way, Ranks]]:
+        """The ways with the job's ranks. Raises ConfigurationError for another number of parties."""
+        from mpc.estimating.jobs import as_if, ranks_of
 
-    def program(self) -> Program:
-        """What runs it, with few epochs of each kind."""
-        from mpc.estimating.jobs import FEW, Epochs, epochs_of, program
+        if parties not in (None, self.job.computing):
+            raise ConfigurationError(f"--parties {parties}; the job has {self.job.computing}, and says so itself")
+        return [(each, ranks_of(as_if(self.job, each.protocol))) for each in ways]
+
+    def graph(self, ranks: Ranks) -> Program:
+        """What is run to see its rounds: few epochs of each kind."""
+        from mpc.estimating.jobs import FEW, Epochs, as_if, epochs_of, program, rows_of
 
         if self.job.model.estimator is None:
             raise ConfigurationError(f"the job runs {self.job.model.program}; want that: jointfit estimate PROGRAM")
         parameters = dict(self.job.model.parameters)
         wanted = epochs_of(self.job, parameters)
         few = Epochs(min(wanted.silent, FEW), min(wanted.opened, FEW))
-        return program(self.job, parameters, self._rows, few)
+        job = as_if(self.job, str(ranks.protocol))
+        return program(job, parameters, rows_of(job, self._said, self._tables), few)
 
     def survey(self, ranks: Ranks, cost: MessageCost | None, name: str, value: str) -> Survey:
         """Count and measure it, with a parameter if it has a name."""
-        from mpc.estimating.jobs import survey_job
+        from mpc.estimating.jobs import as_if, rows_of, survey_job
 
         parameters = dict(self.job.model.parameters)
         if name:
             parameters[name] = _value(value)
-        return survey_job(self.job, self._rows, cost, parameters=parameters, seconds=self._seconds, cores=self._cores)
+        job = as_if(self.job, str(ranks.protocol))
+        rows = rows_of(job, self._said, self._tables)
+        return survey_job(job, rows, cost, parameters=parameters, seconds=self._seconds, cores=self._cores)
 
 
 def numbers_of_rows(text: str) -> tuple[str, int]:

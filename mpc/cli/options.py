@@ -16,7 +16,8 @@ from parties.needs import DEFAULT, NEEDS, VARIABLE, check_ranks
 from parties.roles import DEALER
 
 _WIDTH = 112
-_PROTOCOLS = [name for name, needs in NEEDS.items() if not needs.alone]
+PROTOCOLS = [name for name, needs in NEEDS.items() if not needs.alone]
+"""Jointfit's own for several parties."""
 
 _ABOUT = "Train one PyTorch model on data that several institutions keep to themselves."
 
@@ -154,7 +155,7 @@ def progress_of(options: argparse.Namespace) -> dict[str, str]:
 
 def add_protocol(parser: argparse._ActionsContainer) -> None:
     """``--protocol``."""
-    text = f"of a program that does not say which: {', '.join(_PROTOCOLS)}, or one that it registers ({DEFAULT})"
+    text = f"of a program that does not say which: {', '.join(PROTOCOLS)}, or one that it registers ({DEFAULT})"
     parser.add_argument("--protocol", metavar="NAME", help=text)
 
 

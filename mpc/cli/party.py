@@ -99,7 +99,9 @@ def _take_part(options: argparse.Namespace, *, dealer: bool) -> int:
     name = options.name
     if dealer and name is None:
         if job.dealer is None:
-            raise ConfigurationError(f"the job {job.name} has no dealer")
+            raise ConfigurationError(
+                f"the job {job.name} has no dealer, and its protocol {job.protocol.name} none; want jointfit party"
+            )
         name = job.names[job.dealer]
     if job.member(name).deals != dealer:
         role, command = ("the dealer", "dealer") if job.member(name).deals else ("no dealer", "party")

@@ -30,6 +30,7 @@ keys and fingerprints of the job do not matter; all else is as in earnest, but f
 
 examples:
   jointfit run -n 3 train.py                    two parties and a dealer
+  jointfit run -n 3 --protocol replicated train.py    three parties and no dealer
   jointfit run -n 4 train.py --epochs 20        three parties and a dealer; options after the program are its own
   jointfit run -n 3 -m train                    a module instead of a file
   jointfit run --progress -n 3 train.py         with a live table of speeds

@@ -16,7 +16,6 @@ from torch import nn
 from mpc.estimating.running import Program, Ranks, count, on_shapes, run_as
 from mpc.estimating.tally import FREE, MAP, OPERANDS, PRODUCT, Kind, Tally
 from mpc.memory import keep_freed_memory
-from mpc.offline import StandIn
 from mpc.session import session
 from parties import Generator, SoloParty, new_seed
 from protocols import ring
@@ -124,7 +123,7 @@ def _timed(program: Program, clock: Callable[[], float]) -> dict[tuple[Kind, int
         return done == _STEPS
 
     with timed:
-        run_as(program, StandIn(SoloParty(_RANKS.computing), count(program, _RANKS, 1).inputs), after)
+        run_as(program, _RANKS.stand_in(SoloParty(_RANKS.computing), count(program, _RANKS, 1).inputs), after)
     return timed.spent_in
 
 
@@ -144,8 +143,8 @@ def _overhead(speed: Speed, clock: Callable[[], float]) -> float:
         known.append((tally.seconds, tally.calls))
         return len(known) == _STEPS
 
-    run_as(program, StandIn(SoloParty(_RANKS.computing), dict(inputs)), real)
-    on_shapes(program, SoloParty(_RANKS.computing, blank=True), inputs, tally, shapes)
+    run_as(program, _RANKS.stand_in(SoloParty(_RANKS.computing), dict(inputs)), real)
+    on_shapes(program, _RANKS, SoloParty(_RANKS.computing, blank=True), inputs, tally, shapes)
     step = min(later - earlier for earlier, later in pairwise(seconds[1:]))
     (before, calls), (after, more) = known[-2:]
     return max(step - (after - before), 0.1 * step) / (more - calls)

@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 
+from mpc.choice import chosen, fitting
 from mpc.estimating.networks import Network, network, networks
 from mpc.estimating.running import Program, Ranks
 from mpc.estimating.survey import Survey, Timing, survey
 from mpc.estimating.transport import MessageCost
-from mpc.estimating.trust import Way, way
+from mpc.estimating.ways import Way, placed, way
 from mpc.offline import STAND_IN
 from mpc.session import Session, session
 from parties import ConfigurationError
-from parties.ranks import check_size
+from parties.needs import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Estimate:
 
     Attributes:
         program: a name for it.
-        way: protocol, how correlations come, and who has to be trusted.
-        parties, clients: how many, beside the dealer.
+        way: protocol, what it needs, how correlations come, and who has to be trusted.
+        parties, clients: how many, beside a dealer.
         bytes, rounds: that the busiest computing party sends.
         everybody: bytes that all computing parties and clients send together.
         messages: that rank 0 sends.
-        offline: bytes of correlations that the dealer sends, or that the files hold.
+        offline: bytes of correlations that the dealer sends, or that the files hold; 0 without a dealer.
         steps: of an optimiser, in the whole program.
         step_bytes, step_rounds, step_offline: of one step; None without steps.
         epoch_steps: steps of an epoch, None where nobody said.
@@ -85,9 +86,9 @@ class Estimate:
 
 def estimate(
     program: Callable[[Session], Any],
-    parties: int = 2,
+    parties: int | None = None,
     network: str | Network | Sequence[str | Network] = "wan",
-    protocol: str = "additive",
+    protocol: str | None = None,
     *,
     clients: int = 0,
     bits: int = 20,
@@ -103,9 +104,10 @@ def estimate(
     Arguments:
         program: what each rank runs. As in `mpc.plan` it sees rank 0 first, and `Session.reveal` returns None; inputs
             of other ranks need their shape: ``session.share(None, owner=1, shape=(500, 30))``. It is run several times.
-        parties: computing parties, beside the dealer.
+        parties: computing parties, beside a dealer if the protocol has one; by default 2, or 3 for "replicated".
         network: "lan", "metro", "wan" or "RTT,BANDWIDTH" such as "30ms,50mbit"; several in a list, or with commas.
-        protocol: "additive", with a dealer that runs along, or "additive-files", with correlations dealt beforehand.
+        protocol: "additive" with a dealer that runs along, "additive-files" with correlations dealt beforehand,
+            "replicated", or another one; by default as in `mpc.session`.
         clients: ranks that own data or receive results, and do not compute.
         bits, options: as for `mpc.session`.
         cores: of one machine that all ranks share; by default each rank has a machine like this one.
@@ -118,15 +120,16 @@ def estimate(
     Runs each rank's program alone on this machine with made-up numbers, and opens connections to itself, to know what
     messages cost. Sends nothing to anybody. A program must not branch on revealed values, which are None here.
     """
+    one = way(chosen(protocol))
+    ((_, ranks),) = placed([one], one.needs.nearest(2) if parties is None else parties, clients)
 
     def run() -> None:
-        chosen = way(protocol)
-        with session(chosen.protocol, bits, **options) as one:
-            program(one)
+        with session(one.protocol, bits, **options) as opened:
+            program(opened)
 
     found = chosen_networks(network)
-    known = take(run, Ranks(parties, clients), None, seconds=seconds, steps=steps, of=of, epoch=epoch, cores=cores)
-    return made(getattr(program, "__name__", "program"), known, way(protocol), found, cores)
+    known = take(run, ranks, None, seconds=seconds, steps=steps, of=of, epoch=epoch, cores=cores)
+    return made(getattr(program, "__name__", "program"), known, one, found, cores)
 
 
 def chosen_networks(given: str | Network | Sequence[str | Network]) -> list[Network]:
@@ -138,7 +141,7 @@ def chosen_networks(given: str | Network | Sequence[str | Network]) -> list[Netw
 
 def take(program: Program, ranks: Ranks, cost: MessageCost | None, **arguments: Any) -> Survey:
     """A survey of a program; see `survey.survey` for the arguments. Raises ConfigurationError."""
-    check_size(ranks.computing + ranks.clients + 1, dealer=True, clients=ranks.clients)
+    fitting(ranks.protocol or DEFAULT, ranks.size, **ranks.roles)
     if STAND_IN.get() is not None:
         raise ConfigurationError("an estimate within an estimate; want one after the other")
     for name in ("steps", "of", "epoch"):
@@ -147,12 +150,12 @@ def take(program: Program, ranks: Ranks, cost: MessageCost | None, **arguments: 
     return survey(program, ranks, cost, **arguments)
 
 
-def made(program: str, known: Survey, chosen: Way, found: Sequence[Network], cores: int | None = None) -> Estimate:
-    """The estimate that follows from a survey."""
+def made(program: str, known: Survey, one: Way, found: Sequence[Network], cores: int | None = None) -> Estimate:
+    """The estimate of one way that follows from a survey."""
     total, step = known.total, known.step
     return Estimate(
         program=program,
-        way=chosen,
+        way=one,
         parties=known.ranks.computing,
         clients=known.ranks.clients,
         bytes=max(total.sent[: known.ranks.computing]),
@@ -167,10 +170,10 @@ def made(program: str, known: Survey, chosen: Way, found: Sequence[Network], cor
         epoch_steps=known.epoch,
         memory=known.memory,
         modelled=known.modelled,
-        timings=tuple(known.on(one, cores, dealt=chosen.dealt) for one in found),
+        timings=tuple(known.on(each, cores, dealt=one.dealt) for each in found),
     )
 
 
 def threads(cores: int | None, ranks: Ranks) -> int:
     """How many threads torch is to use: what `jointfit run` gives each rank where they share cores, else all."""
-    return torch.get_num_threads() if cores is None else max(1, cores // (ranks.dealer + 1))
+    return torch.get_num_threads() if cores is None else max(1, cores // ranks.size)

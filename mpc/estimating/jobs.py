@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import mpc
+import protocols
 from mpc.data.tables import read_table
 from mpc.estimating.running import Counted, Program, Ranks, Totals
 from mpc.estimating.survey import Survey, survey
@@ -16,7 +17,8 @@ from mpc.jobs.results import Opened
 from mpc.jobs.tables import column, columns_of, in_order
 from mpc.jobs.train import fit_and_open
 from parties import ConfigurationError
-from parties.job import Job
+from parties.job import Job, Member
+from parties.job.fields import Role
 
 FEW = 3
 """Epochs that are run of each kind, those whose loss is opened and those whose is not: the first two may differ."""
@@ -33,6 +35,34 @@ class Epochs:
     def all(self) -> int:
         """Of both kinds."""
         return self.silent + self.opened
+
+
+def as_if(job: Job, protocol: str) -> Job:
+    """The job under another protocol, as far as its members can run that: for an estimate beside its own.
+
+    Where a protocol has no dealer, that member computes, or stays away; where it needs one, there is a member more.
+    Raises ConfigurationError if the computing parties are too few or too many.
+    """
+    needs, parties = protocols.needs(protocol), job.parties
+    computing = job.computing
+    if not needs.dealer and job.dealer is not None:
+        other: tuple[Role, ...] = () if needs.take(computing) else ("computing",)
+        parties = tuple(member for member in job.parties if not member.deals or other)
+        parties = tuple(each.model_copy(update={"roles": other}) if each.deals else each for each in parties)
+        computing += len(other)
+    elif needs.dealer and job.dealer is None:
+        name = next(name for name in ("dealer", "the-dealer", "another-dealer") if name not in job.names)
+        parties = (*parties, Member(name=name, roles=("dealer",), fingerprint=f"sha256:{0:064}"))
+    if not needs.take(computing):
+        want = f"protocol {protocol!r} takes {needs.parties}"
+        raise ConfigurationError(f"the job {job.name} has {job.computing} computing parties; {want}")
+    said = job.protocol.model_copy(update={"name": protocol})
+    return job.model_copy(update={"protocol": said, "parties": parties})
+
+
+def ranks_of(job: Job) -> Ranks:
+    """Who takes part in a job."""
+    return Ranks(job.computing, len(job.clients), job.dealer is not None, job.protocol.name)
 
 
 def rows_of(job: Job, said: Mapping[str, int], tables: Mapping[str, Any]) -> dict[int, int]:
@@ -118,14 +148,11 @@ def survey_job(
     """A survey of a job that trains an estimator; ``parameters`` instead of the job's. Raises ConfigurationError."""
     if job.model.estimator is None:
         raise ConfigurationError(f"the job runs {job.model.program}; estimate that: jointfit estimate PROGRAM")
-    if job.dealer is None:
-        raise ConfigurationError("the job has no dealer; want one")
     settings = dict(job.model.parameters if parameters is None else parameters)
     wanted = epochs_of(job, settings)
     few = Epochs(min(wanted.silent, FEW), min(wanted.opened, FEW))
-    ranks = Ranks(job.computing, len(job.clients))
     run = program(job, settings, rows, few)
-    found = survey(run, ranks, cost, seconds=seconds, cores=cores)
+    found = survey(run, ranks_of(job), cost, seconds=seconds, cores=cores)
     total, each = scaled(found.counted, few, wanted)
     whole = found.whole and few == wanted
     return replace(found, total=total, steps=each * wanted.all, epoch=each, whole=whole)

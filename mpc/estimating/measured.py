@@ -51,8 +51,7 @@ def measured(
     all for as many steps as rank 0 gets done. Raises TooDear if the fewest steps take much longer.
     """
     keep_freed_memory()
-    last, dealer = ranks.computing - 1, ranks.dealer
-    runs = dealer + 1
+    last, dealer, runs = ranks.computing - 1, ranks.dealer, ranks.size
     quantile, waits = (LOW, _nothing) if meanwhile is None else (MIDDLE, meanwhile)
     begun = time.perf_counter()
 
@@ -70,9 +69,12 @@ def measured(
 
         return alone(program, ranks, rank, inputs, same, coming=coming, seconds=3 * limit, meanwhile=waits).party
 
-    parties[dealer] = again(dealer)
-    for rank in range(1, dealer):
-        parties[rank] = again(rank, parties[dealer].given if rank == last else None)
+    given: list[tuple[int, bytes]] | None = None
+    if dealer is not None:
+        parties[dealer] = again(dealer)
+        given = parties[dealer].given
+    for rank in range(1, ranks.computing + ranks.clients):
+        parties[rank] = again(rank, given if rank == last else None)
     return {rank: typical(party.acts, quantile) for rank, party in parties.items()}
 
 

@@ -12,17 +12,14 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from mpc.estimating.tally import Tally
-from mpc.offline import STAND_IN, Known, StandIn
+from mpc.offline import STAND_IN, Enough, Known, StandIn
 from mpc.tensor import SharedTensor
 from parties import Act, ConfigurationError, DryParty, SoloParty
+from protocols.memory import Memory
 from protocols.shapes import ShapesMemory
 
 Program = Callable[[], Any]
 """Opens one session with `mpc.session()`, and runs in it."""
-
-
-class Enough(BaseException):
-    """Ends a program after the steps that were asked for; no Exception, so that programs do not catch it."""
 
 
 class TooDear(BaseException):
@@ -46,15 +43,35 @@ class Totals(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranks:
-    """How many ranks: computing parties, clients, and a dealer beside them."""
+    """How many ranks: computing parties, clients, and a dealer beside them, or none.
+
+    ``protocol``: what a program runs that does not say which; one that says another is refused. None: "additive", or
+    what the program says.
+    """
 
     computing: int
     clients: int = 0
+    deals: bool = True
+    protocol: str | None = None
 
     @property
-    def dealer(self) -> int:
-        """The dealer's rank, the last."""
-        return self.computing + self.clients
+    def dealer(self) -> int | None:
+        """The dealer's rank, the last, or None."""
+        return self.computing + self.clients if self.deals else None
+
+    @property
+    def size(self) -> int:
+        """All of them."""
+        return self.computing + self.clients + self.deals
+
+    @property
+    def roles(self) -> dict[str, Any]:
+        """What a party without peers is told of them."""
+        return {"dealer": self.deals, "clients": self.clients}
+
+    def stand_in(self, party: DryParty | SoloParty, inputs: dict[str, Known], memory: Memory | None = None) -> StandIn:
+        """What takes the place of a session's rank among these."""
+        return StandIn(party, inputs, memory=memory, protocol=self.protocol)
 
     def __str__(self) -> str:
         return f"{self.computing} parties" + (f" and {self.clients} clients" if self.clients else "")
@@ -87,8 +104,8 @@ class Alone(NamedTuple):
 
 def count(program: Program, ranks: Ranks, steps: int | None = None) -> Counted:
     """Run a program in the role of the planner, to its end or for so many steps of an optimiser."""
-    party = DryParty(ranks.computing, clients=ranks.clients)
-    stand_in = StandIn(party, {})
+    party = DryParty(ranks.computing, **ranks.roles)
+    stand_in = ranks.stand_in(party, {})
     marks: list[Totals] = []
 
     def totals() -> Totals:
@@ -129,8 +146,7 @@ def alone(
             raise TooDear
         return work()
 
-    roles: dict[str, Any] = {"clients": ranks.clients, "rank": rank}
-    party = SoloParty(ranks.computing, **roles, coming=coming or [], clock=clock, meanwhile=meanwhile)
+    party = SoloParty(ranks.computing, **ranks.roles, rank=rank, coming=coming or [], clock=clock, meanwhile=meanwhile)
     done = 0
 
     def after() -> bool:
@@ -139,17 +155,22 @@ def alone(
         party.mark()
         return enough(done)
 
-    complete = run_as(program, StandIn(party, inputs), after)
+    complete = run_as(program, ranks.stand_in(party, inputs), after)
     return Alone(party, done, complete)
 
 
 def on_shapes(
-    program: Program, party: SoloParty, inputs: dict[str, Known], tally: Tally, after: Callable[[], bool]
+    program: Program,
+    ranks: Ranks,
+    party: SoloParty,
+    inputs: dict[str, Known],
+    tally: Tally,
+    after: Callable[[], bool],
 ) -> bool:
     """Run a program as one rank that does all its work on shapes, for the tally; see `run_as` for the rest."""
     tally.on_shapes = True
     with tally:
-        return run_as(program, StandIn(party, dict(inputs), memory=ShapesMemory(tally)), after)
+        return run_as(program, ranks.stand_in(party, dict(inputs), ShapesMemory(tally)), after)
 
 
 def run_as(program: Program, stand_in: StandIn, after: Callable[[], bool]) -> bool:
@@ -189,6 +210,13 @@ def _watching(stand_in: StandIn, after: Callable[[], bool]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+def asked_for(program: Program) -> str | None:
+    """The protocol that a program says, as far as it opens its session; None if it leaves that to others."""
+    stand_in = StandIn(DryParty(1, dealer=False), {}, asking=True)
+    run_as(program, stand_in, lambda: False)
+    return stand_in.protocol
 
 
 def split(acts: list[Act]) -> list[list[Act]]:

@@ -79,7 +79,8 @@ class Survey:
         self, network: Network, cores: int | None = None, *, dealt: bool = False, relay: MessageCost | None = None
     ) -> Timing:
         """Simulate it on a network; ``cores``: that all ranks share; ``dealt``: correlations are there beforehand."""
-        scripts = _without_dealer(self.scripts, self.ranks.dealer) if dealt else self.scripts
+        dealer = self.ranks.dealer
+        scripts = _without_dealer(self.scripts, dealer) if dealt and dealer is not None else self.scripts
         cut = not self.whole
         if self.even:
             known = len(split(list(scripts[0]))) - 1
@@ -87,15 +88,15 @@ class Survey:
             here = min(self.steps, most)
             cut = cut or here < self.steps
             # what a dealer has gathered in a step may go out in the next one
-            more = {self.ranks.dealer: int(cut)}
+            more = {dealer: int(cut)}
             again = ordinary(scripts[0])
             scripts = {
                 rank: extended(acts, here + more.get(rank, 0), again, tail=not cut) for rank, acts in scripts.items()
             }
-        times = Simulation(scripts, network, self.cost, Machine(cores, relay)).run(self.ranks.dealer)
+        times = Simulation(scripts, network, self.cost, Machine(cores, relay)).run(dealer)
         computing = range(self.ranks.computing)
         slowest = max(computing, key=lambda rank: (times.ranks[rank].marks or [times.seconds])[-1])
-        marks, dealer = times.ranks[slowest].marks, self.ranks.dealer
+        marks = times.ranks[slowest].marks
         if not marks:
             found = shares(times, slowest, 0.0, times.seconds, dealer)
             return Timing(network, None, times.seconds, times.seconds, None, found)
@@ -147,7 +148,7 @@ def survey(
             cost = cost or message_cost()
             scripts = measured(program, ranks, counted, seconds)
         else:
-            with company(program, ranks, counted, ranks.dealer):
+            with company(program, ranks, counted, ranks.size - 1):
                 cost = cost or message_cost(MIDDLE)
                 scripts = measured(program, ranks, counted, seconds, pause)
     memory, dear = work.memory(0), scripts is None

@@ -24,7 +24,8 @@ class Point:
     def label(self) -> str:
         """What it is, in a few words."""
         one = self.estimate
-        return ", ".join(part for part in (self.setting, f"{one.parties} parties", one.way.name) if part)
+        ranks = f"{one.parties} parties{' + dealer' if one.way.runs_dealer else ''}"
+        return ", ".join(part for part in (self.setting, ranks, one.way.name) if part)
 
     def seconds(self, timing: Timing) -> float:
         """What is compared: of an epoch, if it is known, else of the whole program."""
@@ -44,7 +45,7 @@ class Sweep:
         return "an epoch" if known else "in all"
 
     def best(self, network: str) -> Point:
-        """The fastest on a network, among equally many parties as the first has; see `__str__`."""
+        """The fastest on a network. Equal seconds are not equal trust; see `__str__`."""
         return min(self.points, key=lambda point: point.seconds(point.estimate.on(network)))
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
@@ -57,7 +58,8 @@ class Sweep:
         for point in self.points:
             one = point.estimate
             rounds = "–" if one.step_rounds is None else f"{one.step_rounds:,}"
-            row = [point.label, size(one.step_bytes), rounds, size(one.bytes), size(one.offline)]
+            dealt = size(one.offline if one.way.needs.dealer else None)
+            row = [point.label, size(one.step_bytes), rounds, size(one.bytes), dealt]
             row += [span(timing.step) for timing in one.timings]
             for timing in one.timings:
                 star = " *" if best[timing.network.name] is point and len(self.points) > 1 else ""

@@ -62,10 +62,11 @@ def sent(one: Estimate) -> tuple[list[str], list[list[str]]]:
         ["bytes online, the busiest party", size(one.bytes), size(one.step_bytes)],
         ["rounds", f"{one.rounds:,}", "–" if one.step_rounds is None else f"{one.step_rounds:,}"],
         ["bytes online, all together", size(one.everybody), "–"],
-        ["correlations, dealt in files" if one.way.dealt else "correlations, from the dealer", size(one.offline),
-         size(one.step_offline)],
-        ["messages of rank 0", f"{one.messages:,}", "–"],
-    ]  # fmt: skip
+    ]
+    if one.way.needs.dealer:
+        where = "dealt in files" if one.way.dealt else "from the dealer"
+        shown.append([f"correlations, {where}", size(one.offline), size(one.step_offline)])
+    shown.append(["messages of rank 0", f"{one.messages:,}", "–"])
     shown.append(["memory of a party, about", size(one.memory), "–"])
     return ["", f"in all, {one.steps:,} steps" if one.steps else "in all", "a step"], shown
 
@@ -83,7 +84,7 @@ def timed(one: Estimate) -> tuple[list[str], list[list[str]]]:
 def title(one: Estimate) -> str:
     """A line that says what the estimate is of."""
     ranks = f"{one.parties} parties" + (f", {one.clients} clients" if one.clients else "")
-    return f"{one.program}: {ranks}{'' if one.way.dealt else ' and a dealer'}, {one.way.name}"
+    return f"{one.program}: {ranks}{' and a dealer' if one.way.runs_dealer else ''}, {one.way.name}"
 
 
 def text(one: Estimate) -> str:

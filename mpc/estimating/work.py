@@ -61,7 +61,7 @@ def worked(
     last, dealer = ranks.computing - 1, ranks.dealer
     scripts, tensors, messages = {}, {}, {}
     given: list[tuple[int, bytes]] = []
-    for rank in (dealer, *range(dealer)):
+    for rank in ([] if dealer is None else [dealer]) + list(range(ranks.computing + ranks.clients)):
         if only is not None and rank not in only:
             continue
         party, tally = _through(program, ranks, rank, counted, speed, steps, given if rank == last else [])
@@ -88,7 +88,7 @@ def _through(
     tally = Tally(speed.price)
     party = SoloParty(
         ranks.computing,
-        clients=ranks.clients,
+        **ranks.roles,
         rank=rank,
         blank=True,
         coming=coming,
@@ -102,5 +102,5 @@ def _through(
         party.mark()
         return done >= steps
 
-    on_shapes(program, party, counted.inputs, tally, after)
+    on_shapes(program, ranks, party, counted.inputs, tally, after)
     return party, tally

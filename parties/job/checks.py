@@ -11,12 +11,13 @@ from parties.errors import ConfigurationError
 from parties.job.lines import Path
 from parties.job.model import Job
 from parties.job.tables import Column, Member
+from parties.needs import NEEDS
 from parties.topology import links
 
 __all__ = ["Problem", "problems"]
 
-_NEEDS_DEALER = {"additive": True}
-"""Of jointfit's own protocols for jobs; one that a program registers says so itself."""
+_PROTOCOLS = {name: needs for name, needs in NEEDS.items() if not needs.alone}
+"""Jointfit's own, for several parties; what one needs that a program registers, its class says when it runs."""
 
 _ESTIMATORS_REVEAL = ("model", "loss", "score", "predictions", "probabilities")
 _MOST_PARTIES = 8
@@ -63,14 +64,26 @@ def _roles(job: Job) -> Iterator[Problem]:
     for at in dealers[1:]:
         got = f"a second dealer, besides {_quoted(job.parties[dealers[0]].name)}"
         yield Problem(("parties", at, "roles"), got, "one dealer")
-    if not dealers and _NEEDS_DEALER.get(job.protocol.name, False):
-        want = f'one member with roles = ["dealer"]: the protocol {job.protocol.name} needs it'
-        yield Problem(("parties",), "no dealer", want)
-    if not 2 <= job.computing <= _MOST_PARTIES:
-        got = f"{job.computing} with the role computing"
-        yield Problem(("parties",), got, f"2 to {_MOST_PARTIES} computing parties")
+    yield from _needed(job, dealers)
     if not job.owners:
         yield Problem(("parties",), "nobody with the role owner", "at least one owner of data")
+
+
+def _needed(job: Job, dealers: Sequence[int]) -> Iterator[Problem]:
+    """Whether computing parties and dealer are what the protocol asks for."""
+    name, needs = job.protocol.name, _PROTOCOLS.get(job.protocol.name)
+    if needs is not None and needs.dealer and not dealers:
+        want = f'one member with roles = ["dealer"]: the protocol {name} needs it'
+        yield Problem(("parties",), "no dealer", want)
+    if needs is not None and not needs.dealer:
+        for at in dealers:
+            want = f"no dealer: the protocol {name} has {needs}"
+            yield Problem(("parties", at, "roles"), '["dealer"]', want)
+    got = f"{job.computing} with the role computing"
+    if not 2 <= job.computing <= _MOST_PARTIES:
+        yield Problem(("parties",), got, f"2 to {_MOST_PARTIES} computing parties")
+    elif needs is not None and not needs.take(job.computing):
+        yield Problem(("parties",), got, f"{needs.parties}: the protocol {name} takes no other number")
 
 
 def _data(job: Job) -> Iterator[Problem]:
@@ -126,8 +139,8 @@ def _owned(path: Path, column: Column, job: Job) -> Iterator[Problem]:
 
 def _model(job: Job) -> Iterator[Problem]:
     model = job.model
-    if job.protocol.name not in _NEEDS_DEALER and model.program is None:
-        want = f"{_names(_NEEDS_DEALER)}; or a program that registers another"
+    if job.protocol.name not in _PROTOCOLS and model.program is None:
+        want = f"{_names(_PROTOCOLS)}; or a program that registers another"
         yield Problem(("protocol", "name"), _quoted(job.protocol.name), want)
     if (model.estimator is None) == (model.program is None):
         got = "neither estimator nor program" if model.estimator is None else "both estimator and program"

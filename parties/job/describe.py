@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from parties.needs import needs_of
 from parties.topology import links
 
 if TYPE_CHECKING:
@@ -102,8 +103,18 @@ def _learns(job: Job) -> Iterator[str]:
         yield f"{member.name}: {', '.join(told) or 'nothing'}"
     yield "All learn what this file says, numbers of rows, and how long the run takes. What is opened can itself say"
     yield "something about the rows that it was computed from."
-    yield f"This holds if all run the program as it is, at least one of the {job.computing} computing parties keeps its"
-    yield "shares to itself, and the dealer helps nobody to learn more."
+    yield from _holds(job)
+
+
+def _holds(job: Job) -> Iterator[str]:
+    """What all that stands on."""
+    trust, name = needs_of(job.protocol.name).trust, job.protocol.name
+    if not trust:
+        yield f"This holds as far as the protocol {name} keeps secrets, which the program brings."
+        return
+    yield f"This holds if {trust}{'.' if job.dealer is None else ','}"
+    if job.dealer is not None:
+        yield "and the dealer deals as it should and helps nobody to learn more."
 
 
 def _revealed(reveal: Reveal) -> str:

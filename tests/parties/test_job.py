@@ -111,7 +111,8 @@ FIELDS = [
     ("format = 1", "", "format", "got nothing; want the version of this format"),
     ('name = "trial"', 'name = "A trial"', "name", 'got "A trial"; want 1 to 63 of a-z, 0-9, _ and -, beginning'),
     ('name = "trial"', 'nome = "trial"', "nome", "got an unknown field; want name, perhaps"),
-    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive"; or a program that'),
+    ('name = "additive"', 'name = "shamir"', "protocol.name", 'got "shamir"; want "additive" or "replicated"'),
+    ('name = "additive"', 'name = "plain"', "protocol.name", 'got "plain"; want "additive" or "replicated"'),
     ('name = "additive"', "bits = 4", "protocol.bits", "got 4; want greater than or equal to 8"),
     ('name = "additive"', "bits = 20.0", "protocol.bits", "got 20.0; want a whole number"),
     ('name = "additive"', 'rounding = "up"', "protocol.rounding", 'got "up"; want "chance" or "faithful"'),
@@ -307,6 +308,28 @@ def test_a_program_may_bring_a_protocol():
         assert "The protocol is shamir, with 20 fraction bits" in describe(job)
     assert "got no dealer; want" in refused(jobs.job(jobs.EVERYBODY[:-1], model=model))
     assert 'protocol.name: got "two words"' in refused(jobs.job(top='[protocol]\nname = "two words"', model=model))
+
+
+def test_a_protocol_says_who_takes_part():
+    """`replicated`: three computing parties, any number of clients, and no dealer."""
+    third = jobs.party("lab", ["computing"], "sha256:" + "ee" * 32, "lab.example.org:7404")
+    top = '[protocol]\nname = "replicated"'
+    three = [jobs.HOSPITAL_A, jobs.HOSPITAL_B, third]
+    job = parse_job(jobs.job(three, top=top).encode())
+    assert (job.computing, job.dealer, job.names) == (3, None, ("hospital_a", "hospital_b", "lab"))
+    assert parse_job(jobs.job([*three, jobs.CLIENT], top=top).encode()).clients == range(3, 4)
+    lines = describe(job).splitlines()
+    assert "  This holds if all three parties follow the program, and no two of them pool what they hold." in lines
+    with_dealer = jobs.job([*three, jobs.DEALER], top=top)
+    line = line_of(with_dealer, "roles", 4)
+    want = "no dealer: the protocol replicated has exactly 3 computing parties and no dealer"
+    assert refused(with_dealer) == f'job.toml:{line}: parties[3].roles: got ["dealer"]; want {want}'
+    for number in (2, 4):
+        some = [*three, third.replace("lab", "lab2").replace("ee", "ef").replace(":7404", ":7405")][:number]
+        text = refused(jobs.job(some, top=top))
+        assert f"got {number} with the role computing; want exactly 3 computing parties: the protocol repl" in text
+    additive = describe(parse_job(jobs.job().encode()))
+    assert "one of them keeps its shares to itself,\n  and the dealer deals as it should" in additive
 
 
 def test_the_schema_takes_jobs_and_refuses_others():

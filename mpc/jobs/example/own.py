@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from mpc.jobs.drafting import DEALER, Draft
+from mpc.jobs.drafting import Draft
+from mpc.jobs.example.members import PARTIES, changed, members, under
 from parties import ConfigurationError
 from parties.job import parse_job
+from parties.needs import DEFAULT
 
 __all__ = ["write_own"]
 
@@ -29,18 +30,19 @@ _DATA = """\
 {section}"""
 
 
-def write_own(folder: Path, draft: Draft) -> list[Path]:
+def write_own(folder: Path, draft: Draft, protocol: str = DEFAULT) -> list[Path]:
     """Write a job for a draft into a folder, which is made if need be, and links to the tables into its data/.
 
-    Returns the job's file and the links. The tables themselves are not copied. Raises ConfigurationError if one of
-    these files exists, then none is written; or cannot be written.
+    Owners compute, as far as the protocol takes them; another institution does where there are too few. Returns the
+    job's file and the links. The tables themselves are not copied. Raises ConfigurationError if one of these files
+    exists, then none is written; or cannot be written.
     """
     job = folder / "job.toml"
     links = {folder / "data" / (name + _ending(path)): path.resolve() for name, path in draft.tables.items()}
     present = [str(path) for path in (job, *links) if path.exists() or path.is_symlink()]
     if present:
         raise ConfigurationError(f"{', '.join(present)} exists already; want another folder")
-    text = _text(_name(folder), draft).encode()
+    text = _text(_name(folder), draft, protocol).encode()
     parse_job(text)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,7 @@ def _name(folder: Path) -> str:
     return re.sub(r"^[^a-z]+", "", re.sub(r"[^a-z0-9_-]", "-", folder.resolve().name.lower()))[:63].rstrip("-") or "job"
 
 
-def _text(name: str, draft: Draft) -> str:
+def _text(name: str, draft: Draft, protocol: str) -> str:
     example = files("mpc.jobs.example").joinpath("job.toml").read_text("utf-8")
     first, section = draft.owners[0], draft.section.text()
     settings = ", ".join(f"{key} = {value}" for key, value in draft.training.items())
@@ -70,26 +72,13 @@ def _text(name: str, draft: Draft) -> str:
     regression = draft.estimator == "LinearRegression"
     changes = [
         (r'name = "breast-cancer" *', f'name = "{name}"'.ljust(26)),
-        (r'(?<=\n)\[\[parties\]\]\n(?s:.*?)(?=\n# A member that sends)', _members(draft.owners)),
+        (PARTIES, members(draft.owners, protocol)),
         (r'estimator = .*\nparameters = .*', f'estimator = "{draft.estimator}"\nparameters = {{ {settings} }}'),
         (r"times = 10  ", f"times = {draft.training['epochs']}  "),
         (r"the accuracy on the rows.*", _SCORES[regression]),
         (r"# split: (?s:.*?)(?=\n# What is computed)", _DATA.format(first=first, section=section)),
     ]
-    for pattern, new in changes:
-        example, count = re.subn(pattern, new.replace("\\", r"\\"), example)
-        if count != 1:
-            raise ConfigurationError(f"the example has {count} places like {pattern}; want one")
+    example = under(changed(example, changes), draft.owners, protocol)
     example = example.replace('to = ["hospital_a", "hospital_b"]', f"to = [{everyone}]")
     command = re.compile(r"--as hospital_a --data mine\.csv *(?=  )")
     return command.sub(lambda found: f"--as {first} --data mine.csv".ljust(len(found[0])), example)
-
-
-def _members(owners: Sequence[str]) -> str:
-    places = [(owner, '"owner", "computing", "receiver"', "") for owner in owners]
-    places.append((DEALER, '"dealer"', "           # another institution; it must not collude with an owner"))
-    return "\n".join(
-        f'[[parties]]\nname = "{name}"{why}\nroles = [{roles}]\naddress = "{name.replace("_", "-")}.example.org:7401"\n'
-        f'fingerprint = "sha256:{at:064}"\n'
-        for at, (name, roles, why) in enumerate(places, 1)
-    )

@@ -5,10 +5,13 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from mpc.jobs.example.members import under
 from parties import ConfigurationError
+from parties.needs import DEFAULT
 
 __all__ = ["write_example"]
 
+_HOSPITALS = ("hospital_a", "hospital_b")
 _PLACES = {
     "job.toml": "job.toml",
     "hospital_a.csv": "data/hospital_a.csv",
@@ -16,8 +19,10 @@ _PLACES = {
 }
 
 
-def write_example(folder: str | Path, force: bool = False) -> list[Path]:
-    """Write a commented job of two hospitals and a dealer, and their tables, into a folder, which is made if need be.
+def write_example(folder: str | Path, force: bool = False, protocol: str = DEFAULT) -> list[Path]:
+    """Write a commented job of two hospitals, and their tables, into a folder, which is made if need be.
+
+    With a dealer, or with a third institution that computes, as the protocol needs it.
 
     Returns:
         The files, the job first.
@@ -34,7 +39,8 @@ def write_example(folder: str | Path, force: bool = False) -> list[Path]:
     try:
         for name, path in targets.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(source.joinpath(name).read_bytes())
+            data = source.joinpath(name).read_bytes()
+            path.write_bytes(under(data.decode(), _HOSPITALS, protocol).encode() if path.suffix == ".toml" else data)
     except OSError as error:
         what = error.strerror or type(error).__name__
         raise ConfigurationError(f"cannot write the example into {folder}: {what}") from None

@@ -141,6 +141,7 @@ def test_every_example_works_when_pasted(scene, forks, tmp_path):
     """One test for all helps, two at a time, as what they need is made once."""
     with ThreadPoolExecutor(2) as pool:
         done = {command: pool.submit(follow, command, scene, tmp_path / (command or "top"), forks) for command in HELPS}
+        done["with wrong ranks"] = pool.submit(wrong_ranks, tmp_path / "wrong ranks", forks)
     failed = [f"jointfit {command} --help:\n{each.exception()}" for command, each in done.items() if each.exception()]
     assert not failed, "\n\n".join(failed)
 
@@ -161,6 +162,21 @@ def follow(command, scene, folder, forks):
             until_ended(line, folder, forks)
         else:
             paste(line, folder, forks)
+
+
+def wrong_ranks(folder, forks):
+    """What no example shows: a number of ranks, or a protocol, that is not the program's is told to every rank."""
+    folder.mkdir()
+    (folder / "trio.py").write_text(PROGRAM.replace("session()", 'session(protocol="replicated")'))
+    paste("jointfit run -n 3 trio.py", folder, forks)
+    told = {
+        "jointfit run -n 4 trio.py": "exactly 3 computing parties and no dealer; got 4 ranks",
+        "jointfit run --protocol additive trio.py": "mpc.session(protocol='replicated'), and",
+    }
+    for line, text in told.items():
+        paste(f"! {line} 2> told", folder, forks)
+        lines = [line for line in (folder / "told").read_text().splitlines() if text in line]
+        assert {line[:4] for line in lines} == {f"[{rank}] " for rank in range(4 if "-n 4" in line else 3)}, lines
 
 
 class Line:

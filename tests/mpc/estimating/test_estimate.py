@@ -9,7 +9,7 @@ from mpc.estimating.estimate import made, take
 from mpc.estimating.networks import network
 from mpc.estimating.running import Enough, Ranks, Totals, alone, count
 from mpc.estimating.transport import MessageCost
-from mpc.estimating.trust import way, ways
+from mpc.estimating.ways import way, ways
 
 ROWS, BATCH = 48, 8
 COST = MessageCost(3e-5, 1e-9)
@@ -48,11 +48,14 @@ def surveyed(program, ranks, **arguments):
     return take(run, ranks, COST, seconds=3, **arguments)
 
 
-@pytest.mark.parametrize(("parties", "client"), [(2, False), (3, True)])
-def test_what_is_sent(parties, client):
+@pytest.mark.parametrize(
+    ("protocol", "parties", "client"),
+    [("additive", 2, False), ("additive", 3, True), ("replicated", 3, False), ("replicated", 3, True)],
+)
+def test_what_is_sent(protocol, parties, client):
     """The planner, every rank alone, and every rank among others send the same."""
     torch.manual_seed(0)
-    ranks = Ranks(parties, int(client))
+    ranks = way(protocol).ranks(parties, int(client))
     seen = {}
 
     def run():
@@ -62,16 +65,20 @@ def test_what_is_sent(parties, client):
     counted = count(run, ranks)
     assert counted.complete
     assert len(counted.steps) == ROWS // BATCH
-    dealer = alone(run, ranks, ranks.dealer, counted.inputs, lambda _: False).party
-    for rank in range(ranks.dealer):
-        coming = dealer.given if rank == parties - 1 else None
+    given = None
+    if ranks.dealer is not None:
+        given = alone(run, ranks, ranks.dealer, counted.inputs, lambda _: False).party.given
+    for rank in range(parties + client):
+        coming = given if rank == parties - 1 else None
         alone(run, ranks, rank, counted.inputs, lambda _: False, coming=coming)
     assert all(value and trained for *_, value, trained in seen.values())
-    real = mpc.simulate(ranks.dealer + 1, lambda session: train(session, client=client), clients=int(client))
+    options = {"protocol": protocol, "clients": int(client)}
+    real = mpc.simulate(ranks.size, lambda session: train(session, client=client), **options)
     for rank, found in enumerate(real):
         assert seen[rank][:3] == found[:3]
     known = surveyed(lambda session: train(session, client=client), ranks)
-    one = made("test", known, way("additive"), [network("lan"), network("wan")])
+    one = made("test", known, way(protocol), [network("lan"), network("wan")])
+    assert one.on("wan").total > one.on("lan").total > 0
     assert one.bytes == max(sent for sent, *_ in real[:parties])
     assert (one.rounds, one.offline) == real[0][1:3]
     assert one.everybody == sum(sent for sent, *_ in real)
@@ -145,11 +152,14 @@ def test_what_is_refused():
         take(lambda: None, Ranks(2), COST)
     with pytest.raises(mpc.ConfigurationError, match="steps: got 0; want at least 1"):
         surveyed(train, Ranks(2), steps=0)
-    with pytest.raises(mpc.ConfigurationError, match="at least"):
+    with pytest.raises(mpc.ConfigurationError, match="wants 2 or more computing parties and a dealer"):
         surveyed(train, Ranks(1))
-    with pytest.raises(mpc.ConfigurationError, match="protocol 'plain'; want one of additive, additive-files"):
+    with pytest.raises(mpc.ConfigurationError, match="got 4 computing parties; replicated takes exactly 3"):
+        mpc.estimate(train, 4, protocol="replicated")
+    with pytest.raises(mpc.ConfigurationError, match="protocol 'plain'; want one of additive, additive-files, "):
         way("plain")
     assert all(one.trust for one in ways().values())
+    assert not {"plain", "replicated-files"} & set(ways()), "one is no protocol among others, and one takes no files"
     assert not issubclass(Enough, Exception)  # programs that catch errors do not catch it
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import mpc
-from mpc.estimating.jobs import Epochs, epochs_of, program, rows_of, scaled, survey_job
+from mpc.estimating.jobs import Epochs, as_if, epochs_of, program, ranks_of, rows_of, scaled, survey_job
 from mpc.estimating.running import Ranks, count
 from mpc.estimating.transport import MessageCost
 from mpc.jobs.estimators import make_estimator
@@ -50,6 +50,26 @@ def test_as_a_run_of_the_job(example):
     assert (known.total.sent, known.total.rounds) == ((real[0][0], real[1][0]), real[0][1])
     assert known.total.offline == real[2][2]
     assert (known.steps, known.epoch) == (18, 3)
+
+
+def test_under_another_protocol(example):
+    """The dealer of a job computes where a protocol has none; where it needs one, there is a member more."""
+    job, tables = example
+    assert as_if(job, "additive") is job or as_if(job, "additive") == job
+    trio = as_if(job, "replicated")
+    assert (trio.names, trio.computing, trio.dealer) == (("hospital_a", "hospital_b", "dealer"), 3, None)
+    assert ranks_of(trio) == Ranks(3, 0, deals=False, protocol="replicated")
+    assert rows_of(trio, {}, tables) == {0: 285, 1: 284}
+    back = as_if(trio, "additive")
+    assert (back.computing, back.dealer, back.names[3]) == (3, 3, "the-dealer")
+    assert as_if(back, "replicated").names == trio.names, "three parties compute, and the dealer stays away"
+    known = survey_job(trio, ROWS, MessageCost(3e-5, 1e-9), parameters={**SETTINGS, "epochs": 2}, seconds=2)
+    assert known.total.sent[0] > 0
+    assert known.total.offline == 0
+    another = trio.parties[0].model_copy(update={"name": "another"})
+    four = trio.model_copy(update={"parties": (*trio.parties, another)})
+    with pytest.raises(mpc.ConfigurationError, match="has 4 computing parties; protocol 'replicated' takes exactly 3"):
+        as_if(as_if(four, "additive"), "replicated")
 
 
 def test_rows(example):

@@ -76,11 +76,39 @@ def test_a_sweep(train, tmp_path, capsys, cost):
     assert picture.read_bytes().startswith(b"\x89PNG")
     rows = [line for line in out.splitlines() if line.startswith("batch=")]
     assert [row[: row.index("  ")] for row in rows] == [
-        f"batch={batch}, {parties} parties, additive" for batch in (8, 16) for parties in (2, 3)
+        f"batch={batch}, {parties} parties + dealer, additive" for batch in (8, 16) for parties in (2, 3)
     ]
     assert out.count(" *") == 2  # the best of each network
     assert "* the fastest an epoch on this network" in out
-    assert "additive needs: one computing party keeps its shares to itself" in out
+    assert "additive needs: all parties follow the program, and one of them keeps its shares to itself; a dealer" in out
+
+
+def test_protocols_side_by_side(train, capsys, cost):
+    """Two parties and a dealer beside three parties without: each with the ranks that it needs, and whom one trusts."""
+    arguments = ["--network", "wan", "--measure", "2", "--parties", "2", "--protocol", "additive,replicated"]
+    assert main(["estimate", *arguments, str(train)]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert [line[: line.index("  ")] for line in lines[1:3]] == [
+        "2 parties + dealer, additive",
+        "3 parties, replicated",
+    ]
+    assert "replicated needs: all three parties follow the program, and no two of them pool what they hold; no" in out
+    assert "  –  " in lines[2], "nothing is dealt"
+    assert "  –  " not in lines[1]
+
+
+def test_what_the_program_says_is_estimated(train, tmp_path, capsys, cost):
+    train.write_text(PROGRAM.replace("mpc.session()", 'mpc.session(protocol="replicated")'))
+    assert main(["estimate", "--measure", "2", "--network", "wan", str(train)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{train}: 3 parties, replicated\n")
+    assert "dealer" not in out.replace("no dealer", "")
+    assert main(["estimate", "--protocol", "additive", str(train)]) == 2
+    said = "the program says mpc.session(protocol='replicated'), and the estimate says 'additive'; want one of them"
+    assert said in capsys.readouterr().err
+    assert main(["estimate", "--rounds", str(train)]) == 0
+    assert "rounds; the longest chain of steps needs" in capsys.readouterr().out
 
 
 def test_what_is_refused(train, tmp_path, capsys, cost):
@@ -90,6 +118,7 @@ def test_what_is_refused(train, tmp_path, capsys, cost):
         (["--network", "moon", str(train)], "network 'moon'; want one of lan"),
         (["--protocol", "plain", str(train)], "protocol 'plain'; want one of additive"),
         (["--parties", "two", str(train)], "--parties two; want whole numbers"),
+        (["--parties", "2", "--protocol", "replicated", str(train)], "got 2 computing parties; replicated takes ex"),
         ([str(tmp_path / "none.py")], "found no program"),
         (["--plot", "sweep.doc", "--measure", "3", str(train)], "want a file that ends in one of .png"),
     ]:

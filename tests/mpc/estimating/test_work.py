@@ -98,7 +98,7 @@ def test_shapes_and_numbers():
         with real:
             run_as(program, StandIn(computes, dict(inputs)), lambda: False)
         outlines = SoloParty(2, rank=rank, blank=True)
-        on_shapes(program, outlines, inputs, shapes, lambda: False)
+        on_shapes(program, RANKS, outlines, inputs, shapes, lambda: False)
         assert [act[1:] for act in outlines.acts] == [act[1:] for act in computes.acts]
         for kind in (Kind(PRODUCT), Kind(OPERANDS)):
             assert shapes.sizes[kind] == real.sizes[kind] > 0
