@@ -27,10 +27,10 @@ from protocols.recorder import Recorder
 from protocols.ring import broadcast, joined, multiply_op, outline
 from protocols.schedule import Opening, Scheduler, Step
 from protocols.trio import inputs, revealing
-from protocols.trio.circle import Circle
 from protocols.trio.group import Group
 from protocols.trio.routes import Passing, pass_all
-from protocols.trio.share import Chunk, ReplicatedShare
+from protocols.trio.share import ReplicatedShare
+from protocols.trio.work import Work
 from protocols.trust import REPLICATED, Trust
 from protocols.wire import to_bytes
 
@@ -41,7 +41,7 @@ def _own(x: Share) -> ReplicatedShare:
     return cast(ReplicatedShare, x)
 
 
-class Replicated(Circle, Protocol):
+class Replicated(Work, Protocol):
     """Replicated sharing among three parties. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "replicated"
@@ -204,7 +204,7 @@ class Replicated(Circle, Protocol):
             return self.local([_own(x)], to, lambda part: part * factor, shape=x.shape)
         if to is not None or precision.takes_part(self, x, value, bits):
             self.note(f"scale {int(value)} {bits} {to}".encode())
-            return self._halved(x, lambda g, v: g.scale(v, value, bits, to))
+            return self.halved(x, lambda g, v: g.scale(v, value, bits, to))
         x, value, bits = precision.fit(self, x, value, bits)
         public = self.memory.here(value.clone())  # the caller may write to it before a later product reads it
         shape = broadcast(x.shape, value.shape)
@@ -286,7 +286,7 @@ class Replicated(Circle, Protocol):
         key = ("rescaled", bits, faithful or self.faithful)
         if key not in x.facts:
             self.note(f"rescale {x.bits} {bits} {faithful}".encode())
-            x.facts[key] = self._halved(x, lambda g, v: g.rescale(v, bits, faithful=faithful))
+            x.facts[key] = self.halved(x, lambda g, v: g.rescale(v, bits, faithful=faithful))
         return cast(Share, x.facts[key])
 
     # ---- bits --------------------------------------------------------------------------------------------------
@@ -294,13 +294,13 @@ class Replicated(Circle, Protocol):
     def negative(self, x: Share) -> Share:
         x = self._number(x)
         if "negative" not in x.facts:
-            x.facts["negative"] = self._halved(x, lambda g, v: g.negative(v))
+            x.facts["negative"] = self.halved(x, lambda g, v: g.negative(v))
         return cast(Share, x.facts["negative"])
 
     def zero(self, x: Share) -> Share:
         x = self._number(x)
         if "zero" not in x.facts:
-            x.facts["zero"] = self._halved(x, lambda g, v: g.zero(v))
+            x.facts["zero"] = self.halved(x, lambda g, v: g.zero(v))
         return cast(Share, x.facts["zero"])
 
     def invert(self, b: Share) -> Share:
@@ -321,7 +321,7 @@ class Replicated(Circle, Protocol):
         if not b.is_bit:
             return b
         if "integer" not in b.facts:
-            b.facts["integer"] = self._elementwise([b], lambda g, v: g.integer(v))
+            b.facts["integer"] = self.elementwise([b], lambda g, v: g.integer(v))
         return cast(Share, b.facts["integer"])
 
     def gate(self, b: Share, x: Share) -> Share:
@@ -333,17 +333,11 @@ class Replicated(Circle, Protocol):
             b, x = x, b
         key = ("rescaled", self.bits, self.faithful)
         if b.shape == x.shape and precision.waits(self, x) and key not in x.facts and _own(x).summed:
-            halves = self.halves(_own(x))
-            views = self.views(_own(b), [chunk for chunk, _ in halves])
-            pieces = []
-            for (chunk, half), view in zip(halves, views, strict=True):
-                group = self.groups[chunk.dealer]
-                pieces.append((chunk, cast(AdditiveShare, group.multiply(view, group.rescale(half, self.bits)))))
-            return self.gather(x.shape, pieces)
+            return self.halved_beside(x, b, lambda g, v, bit: g.multiply(bit, g.rescale(v, self.bits)))
         b, x = precision.operands(self, b, x)
         shape = broadcast(b.shape, x.shape)
         wide = [y if y.shape == shape else self.structural(y, lambda t: t.expand(shape)) for y in (b, x)]
-        return self._elementwise(wide, lambda g, one, other: g.multiply(one, other))
+        return self.elementwise(wide, lambda g, one, other: g.multiply(one, other))
 
     # ---- functions, by the groups --------------------------------------------------------------------------------
 
@@ -363,7 +357,7 @@ class Replicated(Circle, Protocol):
         x = precision.operand(self, self._number(x))
         key = ("function", name)
         if key not in x.facts:
-            x.facts[key] = self._elementwise([x], run)
+            x.facts[key] = self.elementwise([x], run)
         return cast(Share, x.facts[key])
 
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
@@ -371,57 +365,10 @@ class Replicated(Circle, Protocol):
             raise ConfigurationError(f"maximum of an empty axis: shape {tuple(x.shape)}, dim {dim}")
         x = precision.operand(self, self._number(x))
         kept = torch.Size([1 if k == dim % len(x.shape) else size for k, size in enumerate(x.shape)])
-        best, hot = self._by_rows(x, dim, (kept, x.shape), lambda g, v: g.maximum(v, 0))
+        best, hot = self.by_rows(x, dim, (kept, x.shape), lambda g, v: g.maximum(v, 0))
         return best(), self.defer(x.shape, 0, hot, is_bit=True)
 
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
         x = precision.operand(self, self._number(x))
-        values, index = self._by_rows(x, dim, (x.shape, x.shape), lambda g, v: g.sort(v, 0, descending=descending))
+        values, index = self.by_rows(x, dim, (x.shape, x.shape), lambda g, v: g.sort(v, 0, descending=descending))
         return values(), index()
-
-    # ---- how work goes to the groups -------------------------------------------------------------------------------
-
-    def _halved(self, x: Share, run: Callable[[Group, AdditiveShare], Share]) -> ReplicatedShare:
-        """Rescaling or comparison of x."""
-        pieces = [(chunk, self._run(chunk, run, [view])) for chunk, view in self.halves(_own(x))]
-        return self.gather(x.shape, pieces)
-
-    def _elementwise(self, shares: Sequence[Share], run: Callable[..., Share]) -> ReplicatedShare:
-        """An operation on all elements of shares of one shape."""
-        own = [_own(x) for x in shares]
-        chunks = self.chunks(own, 1, own[0].numel)
-        views = [self.views(x, chunks) for x in own]
-        pieces = [(chunk, self._run(chunk, run, some)) for chunk, *some in zip(chunks, *views, strict=True)]
-        return self.gather(own[0].shape, pieces)
-
-    def _by_rows(
-        self,
-        x: Share,
-        dim: int,
-        shapes: Sequence[torch.Size],
-        run: Callable[[Group, AdditiveShare], tuple[Share, Share]],
-    ) -> list[Callable[[], ReplicatedShare]]:
-        """An operation along dim with two results, of the shapes given."""
-        own, lines = _own(x), x.shape or torch.Size([1])
-        dim %= len(lines)
-        size = lines[dim]
-        rest = torch.Size([n for k, n in enumerate(lines) if k != dim])
-
-        def arrange(t: Tensor) -> Tensor:
-            return t.reshape(lines).movedim(dim, 0).reshape(size, rest.numel())
-
-        chunks = self.chunks([], size, rest.numel())
-        views = self.views(own, chunks, arrange)
-        found = [(chunk, run(self.groups[chunk.dealer], view)) for chunk, view in zip(chunks, views, strict=True)]
-
-        def result(place: int) -> Callable[[], ReplicatedShare]:
-            pieces = [(chunk, cast(AdditiveShare, both[place])) for chunk, both in found]
-            shape = shapes[place]
-            return lambda: self.gather(
-                shape, pieces, lambda t: t.reshape(-1, *rest).movedim(0, dim).reshape(shape)
-            )
-
-        return [result(0), result(1)]
-
-    def _run(self, chunk: Chunk, run: Callable[..., Share], views: Sequence[AdditiveShare]) -> AdditiveShare:
-        return cast(AdditiveShare, run(self.groups[chunk.dealer], *views))
