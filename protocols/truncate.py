@@ -85,7 +85,9 @@ def narrow(p: Engine, part: Tensor, places: int, width: int) -> Generator[Any, N
 def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> tuple[Dealing, Dealing]:
     """Have [m r >> places] and [msb r] dealt for the low ``size`` bits of a mask r and a factor m, each once."""
     shape = tuple(mask.share.shape)
-    key, edge = ("cut", places, size, factor), ("top", size, places <= 32)
+    # Multiplied by 2^(size - places), the top bit matters modulo 2^(WORD - size + places) only.
+    width = -(-(WORD - size + places) // 8)
+    key, edge = ("cut", places, size, factor), ("top", size, width if p.early else places <= 32)
     if key not in mask.facts:
 
         def cut(r: Tensor) -> list[Tensor]:
@@ -93,9 +95,8 @@ def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> 
 
         mask.facts[key] = p.deal([mask], Output(shape), cut)
     if edge not in mask.facts:
-        # Multiplied by 2^(size - places), the bit matters modulo 2^32 only, where that is 2^32 or more.
-        dtype = torch.int32 if size == WORD and places <= 32 else torch.int64
-        output = Output(shape, dtype, -(-(WORD - size + places) // 8))
+        dtype = torch.int32 if size == WORD and width <= 4 else torch.int64
+        output = Output(shape, dtype, width)
         mask.facts[edge] = p.deal(
             [mask], output, lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)]
         )

@@ -43,6 +43,13 @@ def additive_runner(program: Callable[[Any], Any]) -> Any:
     return simulate(3, program, protocol="additive")[0]
 
 
+def replicated_runner(program: Callable[[Any], Any]) -> Any:
+    """Three parties as threads."""
+    from mpc import simulate
+
+    return simulate(3, program, protocol="replicated")[0]
+
+
 def pretend_runner(program: Callable[[Any], Any]) -> Any:
     """The same with shares on a device that fails wherever CUDA would."""
     from mpc import simulate
@@ -52,7 +59,9 @@ def pretend_runner(program: Callable[[Any], Any]) -> Any:
         return simulate(3, program, device=pretend.install(patch))[0]
 
 
-RUNNERS: dict[str, Runner] = {"plain": plain_runner, "additive": additive_runner, "pretend": pretend_runner}
+RUNNERS: dict[str, Runner] = {
+    "plain": plain_runner, "additive": additive_runner, "replicated": replicated_runner, "pretend": pretend_runner,
+}  # fmt: skip
 
 
 def share(session: Any, t: Tensor, requires_grad: bool = False) -> SharedTensor:

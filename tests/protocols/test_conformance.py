@@ -1,65 +1,89 @@
-"""Every operation of the additive protocol, for 2, 3 and 5 parties: values, costs, plans, openings, shares."""
+"""Every operation of every protocol: values, costs, plans, openings, shares; additive sharing of 2, 3 and 5 parties."""
 
 import pytest
 import torch
 
 from parties import simulate
-from protocols import Additive, testing
+from protocols import Additive, Replicated, testing
+from protocols.base import Cost
 from protocols.cases import CASES
 from protocols.costs import COSTS
 from protocols.wire import pack_bits
 
-PARTIES = (2, 3, 5)
+PROTOCOLS = [(Additive, 2), (Additive, 3), (Additive, 5), (Replicated, 3)]
+DECLARED = {Additive: COSTS, Replicated: None}
+"""Declared costs; None: what is planned is compared with what is sent, and that is all."""
+
+OF_CLIENTS = {
+    Additive: COSTS,
+    Replicated: {
+        "client input": lambda n: Cost(16 * n, 1),
+        "client bits": lambda n: Cost(2 * ((n + 7) // 8), 1),
+        "client reveal": lambda n: Cost(8 * n, 0),
+    },
+}
+
 BY_NAME = {case.name: case for case in CASES}
 
 
-@pytest.mark.parametrize("parties", PARTIES)
-@pytest.mark.parametrize("name", BY_NAME)
-def test_values(name, parties):
-    testing.check_values(Additive, parties, BY_NAME[name])
+def named(protocols):
+    return [pytest.param(make, parties, id=f"{make.name}-{parties}") for make, parties in protocols]
 
 
-@pytest.mark.parametrize("parties", PARTIES)
+of_all = pytest.mark.parametrize(("make", "parties"), named(PROTOCOLS))
+of_each = pytest.mark.parametrize(("make", "parties"), named([(Additive, 2), (Replicated, 3)]))
+
+
+@of_all
 @pytest.mark.parametrize("name", BY_NAME)
-def test_declared_planned_and_sent(name, parties):
+def test_values(name, make, parties):
+    testing.check_values(make, parties, BY_NAME[name])
+
+
+@of_all
+@pytest.mark.parametrize("name", BY_NAME)
+def test_declared_planned_and_sent(name, make, parties):
     for n in (1000, 1010) if BY_NAME[name].cost else (1000,):
-        testing.check_cost(Additive, parties, BY_NAME[name], COSTS, n)
+        testing.check_cost(make, parties, BY_NAME[name], DECLARED[make], n)
 
 
+@of_each
 @pytest.mark.parametrize("name", BY_NAME)
-def test_openings_are_uniform(name):
-    testing.check_openings(Additive, 2, BY_NAME[name])
+def test_openings_are_uniform(name, make, parties):
+    testing.check_openings(make, parties, BY_NAME[name])
 
 
-@pytest.mark.parametrize("parties", PARTIES)
+@of_all
 @pytest.mark.parametrize("value", [0.0, 1.5, -4e6])
-def test_shares_are_uniform(parties, value):
-    testing.check_uniform_shares(Additive, parties, value)
+def test_shares_are_uniform(make, parties, value):
+    testing.check_uniform_shares(make, parties, value)
 
 
 CLIENT_CASES = ("add", "multiply", "gram matrix", "convolution", "rescale", "both", "zero", "choose", "maximum", "exp")
 
 
+@of_each
 @pytest.mark.parametrize("name", CLIENT_CASES)
-def test_inputs_of_clients(name):
-    testing.check_clients(Additive, COSTS, (2,), [BY_NAME[name]])
+def test_inputs_of_clients(name, make, parties):
+    testing.check_clients(make, OF_CLIENTS[make], (parties,), [BY_NAME[name]])
 
 
+@of_each
 @pytest.mark.parametrize("truth", [False, True])
-def test_truth_values_of_clients_are_masked(truth):
-    """What the parties open is uniform, and so are their parts, for inputs that are not."""
-    opened, n = [], 160_000
+def test_truth_values_of_clients_are_masked(truth, make, parties):
+    """What the parties receive is uniform, and so are their parts, for inputs that are not."""
+    seen, n = [], 160_000
 
     def program(party):
-        protocol = Additive(party, observe=opened.append if party.rank == 0 else None)
-        mine = torch.full((n,), truth) if party.rank == 2 else None
-        return protocol.export(protocol.share_bits(mine, torch.Size([n]), 2))
+        protocol = make(party, observe=seen.append if party.rank == 0 else None)
+        mine = torch.full((n,), truth) if party.rank == parties else None
+        return protocol.export(protocol.share_bits(mine, torch.Size([n]), parties))
 
-    parts = simulate(4, program, clients=1)
-    assert [octets.numel() for octets in opened] == [n // 8]
-    assert parts[2] is parts[3] is None
-    assert bool(((parts[0] ^ parts[1]) == int(truth)).all())
-    for octets in (opened[0], pack_bits(parts[0]), pack_bits(parts[1])):
+    parts = simulate(parties + 1 + make.needs.dealer, program, clients=1, dealer=make.needs.dealer)
+    assert [octets.numel() for octets in seen] == [n // 8] * (2 if make is Replicated else 1)
+    assert not any(part is not None for part in parts[parties:])
+    assert bool((torch.stack(parts[:parties]).sum(0) % 2 == int(truth)).all())
+    for octets in (*seen, *(pack_bits(part) for part in parts[:parties])):
         assert testing.chi_square(octets) < testing.CHI_SQUARE_LIMIT
 
 
