@@ -122,7 +122,7 @@ class Group(Engine):
             rest = value - part if output.additive else value ^ part
             way = rest.contiguous().reshape(-1).view(torch.uint8)
             if width != output.dtype.itemsize:
-                way = way.reshape(count, -1)[:, :width].reshape(-1)
+                way = way.reshape(count, output.dtype.itemsize)[:, :width].reshape(-1)
         elif self.first:
             part = self._uniform(output, 0)
         correction = Correction(way, self._dealt, Mask(part, value), output)

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from parties import ConfigurationError, DisagreementError, Role, simulate
-from protocols import Additive, compare, make, ring
+from protocols import Additive, Replicated, compare, make, ring
 from protocols.correlations.dealer import CHECK
 from protocols.form import Mask
 from protocols.schedule import PENDING_LIMIT
 from protocols.testing import chi_square
+from tests.protocols.each import each, ranks
 
 PLACES = 20
 
@@ -17,13 +18,14 @@ def in_parts(total, block):
     return [(start, min(block, total - start)) for start in range(0, total, block)]
 
 
+@each
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_ten_million_truncations_over_the_whole_range():
+def test_ten_million_truncations_over_the_whole_range(make):
     """y in [-2^62, 2^62): the result is the floor or one above, never anything else."""
 
     def program(party):
-        p = Additive(party)
+        p = make(party)
         generator = torch.Generator().manual_seed(1)
         above = 0
         for start, n in in_parts(10_000_000, 1_000_000):
@@ -42,17 +44,18 @@ def test_ten_million_truncations_over_the_whole_range():
                 above += float((error.double() - low).mean())
         return above
 
-    bias = simulate(3, program)[0] / 10
+    bias = ranks(make, program)[0] / 10
     assert abs(bias) < 1e-3  # rounding up happens as often as the cut-off part says
 
 
+@each
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_ten_million_products_over_the_whole_range():
+def test_ten_million_products_over_the_whole_range(make):
     """|x y| < 2^22 at 20 bits: products and their rescaling are within one unit."""
 
     def program(party):
-        p = Additive(party)
+        p = make(party)
         generator = torch.Generator().manual_seed(2)
         for _, n in in_parts(10_000_000, 1_000_000):
             size = torch.randint(0, 42, (n,), generator=generator)
@@ -67,7 +70,7 @@ def test_ten_million_products_over_the_whole_range():
                 assert int(error.max()) <= 1
         return True
 
-    assert simulate(3, program)[1]
+    assert ranks(make, program)[1]
 
 
 @pytest.mark.slow
@@ -96,14 +99,15 @@ def test_comparison_on_the_whole_12_bit_ring(parties):
     assert simulate(parties + 1, program)[0] == 0
 
 
+@each
 @pytest.mark.parametrize("value", [0, 1, -1, 2**20, -(2**62), 2**62 - 1, 2**63 - 1, -(2**63)])
-def test_signs_at_the_ends_of_the_ring(value):
+def test_signs_at_the_ends_of_the_ring(value, make):
     def program(party):
-        p = Additive(party)
+        p = make(party)
         x = p.share(torch.full((64,), value) if party.rank == 0 else None, torch.Size([64]), 20, 0)
         return p.reveal(p.negative(x)), p.reveal(p.zero(x))
 
-    negative, zero = simulate(3, program)[0]
+    negative, zero = ranks(make, program)[0]
     assert bool((negative == (value < 0)).all())
     assert bool((zero == (value == 0)).all())
 
@@ -222,10 +226,11 @@ def test_many_parties(parties):
     assert all(r is None for r in results[1:])
 
 
+@each
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3), (3, 1, 2)])
-def test_shapes(shape):
+def test_shapes(shape, make):
     def program(party):
-        p = Additive(party)
+        p = make(party)
         value = torch.ones(shape, dtype=torch.int64) << 20
         x = p.share(value if party.rank == 0 else None, torch.Size(shape), 20, 0)
         out = [
@@ -237,15 +242,16 @@ def test_shapes(shape):
         ]
         return [p.reveal(p.negative(x)), p.reveal(p.zero(x)), *(p.reveal(p.rescale(o, 20)) for o in out)]
 
-    for got in simulate(3, program)[0]:
+    for got in ranks(make, program)[0]:
         assert tuple(got.shape) == shape
 
 
-def test_outside_the_domain_functions_saturate():
+@each
+def test_outside_the_domain_functions_saturate(make):
     unit = 2.0**-20
 
     def program(party):
-        p = Additive(party)
+        p = make(party)
 
         def of(*values):
             t = torch.tensor([round(v * 2**20) for v in values])
@@ -257,7 +263,7 @@ def test_outside_the_domain_functions_saturate():
         revealed += [p.scaled(below, name) for name in ("reciprocal", "sqrt", "rsqrt", "log")]
         return [p.reveal(p.rescale(r, 20)) for r in revealed]
 
-    got = [r.double() * unit for r in simulate(3, program)[0]]
+    got = [r.double() * unit for r in ranks(make, program)[0]]
     assert got[0].tolist() == [0.0, 2.0**21]
     assert got[1].tolist() == [0.0, 1.0]
     assert got[2].tolist() == [0.0, 4e6]
@@ -359,18 +365,19 @@ def real(p, x):
     return None if value is None else (value.double() / 2.0**x.bits).tolist()
 
 
-def outcome(program, parties=2):
-    return simulate(parties + 1, program)[0]
+def outcome(program, parties=2, make=Additive):
+    return ranks(make, program, parties)[0]
 
 
-def test_empty_tensors_in_a_round_with_others():
+@each
+def test_empty_tensors_in_a_round_with_others(make):
     def program(party):
-        p = Additive(party)
+        p = make(party)
         x, empty = shared(p, party, [1.0, 2.0]), shared(p, party, [])
         y, z = p.multiply(x, x), p.multiply(empty, empty)
         return real(p, y), real(p, z), real(p, p.rescale(empty, 10, faithful=True))
 
-    assert outcome(program) == ([1.0, 4.0], [], [])
+    assert outcome(program, make=make) == ([1.0, 4.0], [], [])
 
 
 def test_the_dealer_sends_before_it_waits():
@@ -390,9 +397,10 @@ def test_the_dealer_sends_before_it_waits():
     assert all(simulate(3, program, deadline=20))
 
 
-def test_a_closed_protocol_computes_nothing():
+@each
+def test_a_closed_protocol_computes_nothing(make):
     def program(party):
-        p = Additive(party)
+        p = make(party)
         x = shared(p, party, [1.0])
         p.settle(p.multiply(x, x))
         party.agree("all have settled", b"")
@@ -400,31 +408,33 @@ def test_a_closed_protocol_computes_nothing():
         with pytest.raises(ConfigurationError, match="over"):
             p.multiply(x, p.add(x, x))
 
-    simulate(3, program)
+    ranks(make, program)
 
 
+@each
 @pytest.mark.parametrize("bits", [16, 20, 24])
-def test_reciprocal_over_its_domain(bits):
+def test_reciprocal_over_its_domain(bits, make):
     values = [0.001, 0.3, 3.0, 100.0, 300.0, 1000.0, 2000.0, 5000.0, 10000.0, 16000.0]
 
     def program(party):
-        p = Additive(party, bits=bits)
+        p = make(party, bits=bits)
         return real(p, p.scaled(shared(p, party, values, bits), "reciprocal"))
 
-    for got, v in zip(outcome(program), values, strict=True):
+    for got, v in zip(outcome(program, make=make), values, strict=True):
         known = max(round(v * 2**bits), 1) / 2**bits
         assert abs(got - 1 / known) < 2.0 ** (1 - bits) + 2e-5 / known
 
 
-def test_values_of_higher_precision():
+@each
+def test_values_of_higher_precision(make):
     def program(party):
-        p = Additive(party)
+        p = make(party)
         x = shared(p, party, [1.0, -2.0, 3.0, -0.5], 40)
         large = shared(p, party, [300.0, 1000.0, 0.25], 32)
         x.facts["precision"] = large.facts["precision"] = True
         return real(p, p.exp(x)), real(p, p.scaled(large, "reciprocal"))
 
-    exp, reciprocal = outcome(program)
+    exp, reciprocal = outcome(program, make=make)
     assert exp == pytest.approx([2.718282, 0.135335, 20.085537, 0.606531], abs=1e-4)
     assert reciprocal == pytest.approx([1 / 300, 1 / 1000, 4.0], abs=3e-5)
 
@@ -510,3 +520,50 @@ def test_no_mask_covers_two_values_however_inputs_are_used():
     words = torch.cat([o.view(torch.int64) for o in opened if o.numel() % 8 == 0 and o.numel() >= 64])
     assert words.numel() > 640 + 100
     assert words.unique().numel() == words.numel()
+
+
+@each
+@pytest.mark.parametrize("order", [(36, 30, 20, 10, 4), (4, 10, 20, 30, 36)])
+def test_a_value_cut_at_several_places_is_right_at_each(make, order):
+    """The correlations of a mask are dealt once; what fewer places need of them is too little for more."""
+    value = -torch.arange(1, 1001) * (7 << 30)
+
+    def program(party):
+        p = make(party)
+        x = p.share(value if party.rank == 0 else None, value.shape, 40, 0)
+        return [p.reveal(p.rescale(x, bits)) for bits in order]
+
+    for bits, got in zip(order, ranks(make, program)[0], strict=True):
+        assert set((got - (value >> (40 - bits))).unique().tolist()) <= {0, 1}
+
+
+def test_truncation_comparison_and_products_of_three_parties_over_the_range():
+    """Of values of every size: the floor or one above; signs and zeros exact."""
+    generator = torch.Generator().manual_seed(3)
+    size = torch.randint(1, 63, (200_000,), generator=generator)
+    y = torch.randint(-(2**62), 2**62, size.shape, generator=generator) >> (62 - size)
+    ends = torch.tensor([-(2**62), 2**62 - 1, 0, -1, 1, 2**32, -(2**32), 2**32 - 1, 2**20, -(2**20)])
+    y[: len(ends)] = ends
+    small = torch.arange(-300, 300)
+    a, b = y >> 21, y.flip(0) >> 42
+
+    def program(party):
+        p = Replicated(party)
+
+        def of(value, bits=20):
+            share = p.share(value if party.rank == 1 else None, value.shape, bits, 1)
+            return p.linear(share, lambda part: part * 1)
+
+        x, few = of(y, 40), of(small)
+        found = [p.rescale(x, 20), p.rescale(x, 20, faithful=True), p.rescale(p.multiply(of(a), of(b)), 20)]
+        bits = [p.negative(x), p.zero(x), p.negative(few), p.zero(few)]
+        product = p.multiply(few, of(torch.ones_like(small), 0))
+        bits += [p.negative(product), p.zero(p.multiply(few, of(torch.ones_like(small), 0)))]
+        return [p.reveal(share) for share in (*found, *bits)]
+
+    cut, floor, product, *signs = simulate(3, program, dealer=False)[2]
+    assert set((cut - (y >> 20)).unique().tolist()) == {0, 1}
+    assert torch.equal(floor, y >> 20)
+    assert set((product - ((a * b) >> 20)).unique().tolist()) == {0, 1}
+    for got, want in zip(signs, (y < 0, y == 0, *(small < 0, small == 0) * 2), strict=True):
+        assert torch.equal(got, want)

@@ -5,8 +5,8 @@ import random
 import pytest
 import torch
 
-from parties import simulate
-from protocols import Additive, InsecurePlain, ring
+from protocols import Additive, InsecurePlain, Replicated, ring
+from tests.protocols.each import each, ranks
 
 SHAPE = (4, 4)
 LARGEST = 30.0
@@ -95,34 +95,42 @@ def tame(seed, program):
     return kept
 
 
+@each
 @pytest.mark.parametrize("seed", range(10))
-def test_random_program_of_a_client(seed):
+def test_random_program_of_a_client(seed, make):
     """The first input belongs to a client, the second to a computing party; both learn all values."""
-    check_program(seed, 20, clients=1)
+    check_program(make, seed, 20, clients=1)
 
 
 @pytest.mark.parametrize("bits", [12, 16, 20, 24])
 @pytest.mark.parametrize("seed", range(25))
 def test_random_program(seed, bits):
-    check_program(seed, bits)
+    check_program(Additive, seed, bits)
 
 
-def check_program(seed, bits, clients=0):
+@pytest.mark.parametrize("bits", [12, 16, 20, 24])
+@pytest.mark.parametrize("seed", range(12))
+def test_random_program_of_three_parties(seed, bits):
+    check_program(Replicated, seed, bits)
+
+
+def check_program(make, seed, bits, clients=0):
     program = steps(seed * 100 + bits)
-    kept = tame(seed, program)
+    kept, parties = tame(seed, program), make.needs.most or 2
     p = InsecurePlain(bits=52)
     want = run(p, [p.share((v * 2**20).long(), v.shape, 20, 0) for v in inputs(seed)], program, kept)
 
     def party(rank):
-        p = Additive(rank, bits=bits)
+        p = make(rank, bits=bits)
         owned = [(v * 2**bits).long() for v in inputs(seed)]
-        owners = [2 if clients else 0, 1]
+        owners = [parties if clients else 0, 1]
         values = [p.share(v if rank.rank == i else None, v.shape, bits, i) for i, v in zip(owners, owned, strict=True)]
-        return [(p.reveal(x, range(2 + clients)), x.bits) for x in run(p, values, program, kept)]
+        return [(p.reveal(x, range(parties + clients)), x.bits) for x in run(p, values, program, kept)]
 
-    ranks = simulate(3 + clients, party, clients=clients)
-    assert all(torch.equal(one, other) for (one, _), (other, _) in zip(ranks[0], ranks[-2], strict=True))
-    for i, (w, (value, label)) in enumerate(zip(want, ranks[0], strict=True)):
+    got = ranks(make, party, clients=clients)
+    last = got[parties + clients - 1]
+    assert all(torch.equal(one, other) for (one, _), (other, _) in zip(got[0], last, strict=True))
+    for i, (w, (value, label)) in enumerate(zip(want, got[0], strict=True)):
         error = (value.double() / 2.0**label - w.value.double()).abs()
         # Every step may add a unit, and steps that square or exponentiate magnify what is there.
         allowed = 2.0**-bits * 4.0 ** min(i, 4) * 300 + 3e-4

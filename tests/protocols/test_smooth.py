@@ -5,16 +5,16 @@ import math
 import pytest
 import torch
 
-from parties import simulate
 from protocols import Additive
 from protocols.leading import reach
 from protocols.memory import Memory
 from protocols.planes import above, one_hot, pick, planes
 from protocols.wire import pack_bits
+from tests.protocols.each import each, ranks
 
 
-def outcome(program, parties=2):
-    return simulate(parties + 1, program)[0]
+def outcome(program, parties=2, make=Additive):
+    return ranks(make, program, parties)[0]
 
 
 def shared(p, party, values, bits=20):
@@ -95,18 +95,19 @@ def test_a_known_range_saves_rounds_and_stays_right(function, low, high, rounds)
     assert dealt < all_dealt
 
 
-def test_beyond_the_domain_every_function_stays_at_its_end():
+@each
+def test_beyond_the_domain_every_function_stays_at_its_end(make):
     above_all = [2.0**24, 2.0**25 + 1, 2.0**33, 2.0**41]
     below_all = [0.0, -(2.0**-20), -1.0, -(2.0**41)]
 
     def program(party):
-        p = Additive(party)
+        p = make(party)
         high, low = shared(p, party, above_all), shared(p, party, below_all)
         names = ("reciprocal", "sqrt", "rsqrt", "log")
         ends = [real(p, p.scaled(x, name)) for x in (high, low) for name in names]
         return ends, real(p, p.exp(high)), real(p, p.exp(shared(p, party, [-14.6, -15.0, -1e6, -(2.0**41)])))
 
-    ends, large, nothing = outcome(program)
+    ends, large, nothing = outcome(program, make=make)
     wants = (2.0**-24, 2.0**12, 2.0**-12, 24 * math.log(2), 2.0**20, 0.0, 2.0**10, -20 * math.log(2))
     for got, want in zip(ends, wants, strict=True):
         assert float((got - want).abs().max()) <= 2 * 2.0**-20
@@ -114,19 +115,20 @@ def test_beyond_the_domain_every_function_stays_at_its_end():
     assert nothing.tolist() == [0.0] * 4
 
 
+@each
 @pytest.mark.parametrize("bits", [12, 16, 20, 24])
-def test_exp_near_its_ends(bits):
+def test_exp_near_its_ends(bits, make):
     """No wrong value where e^x leaves the range: from the last numbers below it to saturation."""
     top = (61 - 2 * bits) * math.log(2)
     x = torch.cat([torch.linspace(top - 0.01, top + 0.01, 401), torch.linspace(-20, -5, 401)]).double()
     x = torch.round(x * 2.0**bits) / 2.0**bits
 
     def program(party):
-        p = Additive(party, bits=bits)
+        p = make(party, bits=bits)
         return real(p, p.exp(shared(p, party, x, bits)))
 
     want = torch.exp(x).clamp(max=2.0 ** (61 - 2 * bits))
-    error = (outcome(program) - want).abs()
+    error = (outcome(program, make=make) - want).abs()
     assert bool((error <= 3 * 2.0**-bits + (1e-6 + 2.5 * 2.0**-bits) * want).all())
 
 
