@@ -162,6 +162,8 @@ class Engine(Steps, Operations):
     # ---- steps with messages -----------------------------------------------------------------------------------
 
     def multiply(self, x: Share, y: Share) -> Share:
+        if x.is_bit != y.is_bit:
+            return products.gate(self, x, y) if x.is_bit else products.gate(self, y, x)
         return products.multiply(self, self._number(x), self._number(y))
 
     def product(self, x: Share, y: Share, op: Bilinear) -> Share:
@@ -189,7 +191,7 @@ class Engine(Steps, Operations):
         return bit_steps.integer(self, _own(b)) if b.is_bit else b
 
     def gate(self, b: Share, x: Share) -> Share:
-        return self.multiply(b, x)
+        return self.multiply(b, x) if x.is_bit or not b.is_bit else products.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
         return exponential.exp(self, self._number(x))

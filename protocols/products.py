@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from operator import is_
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from protocols.base import Bilinear, Share
+from protocols.bits import arithmetic
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask
-from protocols.precision import operands
+from protocols.precision import operand, operands
 from protocols.ring import WORD, broadcast, times
 
 if TYPE_CHECKING:
@@ -37,9 +39,9 @@ def multiply(p: Engine, x: Share, y: Share) -> Share:
 
 
 def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
-    for operand in (x, y):  # what is there already is opened while the other is on its way
-        if operand.ready and operand.clean is None and operand.form is None:
-            p.ahead(p.masked(operand))
+    for own in (x, y):  # what is there already is opened while the other is on its way
+        if own.ready and own.clean is None and own.form is None:
+            p.ahead(p.masked(own))
     if not x.ready and not y.ready and y is not x:  # whichever comes first is opened before the other is there
         p.ahead(p.any_form(y))
     yield from p.value(x)
@@ -50,17 +52,62 @@ def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) 
         p.ahead(p.masked(y))
     left = yield from p.any_form(x)
     right = yield from p.any_form(y)
-    dealings = [[_mask_product(p, one, other) for other in _masks(right)] for one in _masks(left)]
+    dealings = _mask_products(p, left, right)
     for row in dealings:
         yield from row
-    dealt = [[dealing.mask for dealing in row] for row in dealings]
+    return _combine(p, left, right, dealings, y, shape)
+
+
+def gate(p: Engine, b: Share, x: Share) -> Share:
+    """x where b, else 0, with x.bits fraction bits: a product with the bit's arithmetic form.
+
+    Cost: one bit an element and 8 bytes unless b or x are in masked form, one round; offline 8 bytes for the arithmetic
+    form of the bit's mask, once, and 8 for its product with every mask of x. Security: masked openings only.
+    """
+    x = operand(p, x)
+    shape = broadcast(b.shape, x.shape)
+    return p.make(shape, x.bits, _gate(p, cast("AdditiveShare", b), cast("AdditiveShare", x), shape))
+
+
+def _gate(p: Engine, b: AdditiveShare, x: AdditiveShare, shape: torch.Size) -> Generator[Any, None, Tensor]:
+    opening = p.ahead(p.any_form(x))
+    mask = yield from p.covering_bit(b)
+    if mask is not None and opening.ready:  # both travel with the opening of the bit
+        _crossed(p, mask, opening.result)
+    bit = yield from p.masked_bit(b)
+    yield opening
+    right = yield from p.any_form(x)
+    number, dealings = _crossed(p, bit.mask, right)
+    yield number
+    yield from dealings
+    left = p.part(shape, lambda: bit.public.to(torch.int64))
+    sign = p.part(shape, lambda: 1 - 2 * left)
+    return _combine(p, Form(left, [(sign, number.mask)]), right, [dealings], x, shape)
+
+
+def _crossed(p: Engine, mask: Mask, form: Form) -> tuple[Dealing, list[Dealing]]:
+    """The arithmetic form of a bit's mask, and its products with the masks of another value; each dealt once."""
+    number, others = arithmetic(p, mask), [other for _, other in form.terms]
+    known = mask.facts.setdefault("crossed", [])
+    for masks, dealings in known:
+        if len(masks) == len(others) and all(map(is_, masks, others)):
+            return number, dealings
+    dealings = [_mask_product(p, (number.mask, 8), other) for other in _masks(form)]
+    known.append((others, dealings))
+    return number, dealings
+
+
+def _combine(
+    p: Engine, left: Form, right: Form, dealings: list[list[Dealing]], y: AdditiveShare, shape: torch.Size
+) -> Tensor:
+    """The part of x y, for x in the form ``left``."""
 
     def combine() -> Tensor:
         # x y = P y + sum Q_i m_i y, and m_i y = m_i P' + sum Q'_j m_i m'_j
         total = left.public * y.part
-        for (factor, mask), row in zip(left.terms, dealt, strict=True):
+        for (factor, mask), row in zip(left.terms, dealings, strict=True):
             term = times(mask.share, right.public)
-            for (other, _), crossed in zip(right.terms, row, strict=True):
+            for (other, _), crossed in zip(right.terms, (dealing.mask for dealing in row), strict=True):
                 term = _plus(term, times(crossed.share, other) if isinstance(other, Tensor) else crossed.share * other)
             total = _plus(total, term.neg_() if isinstance(factor, int) and factor == -1 else term * factor)
         return total.expand(shape) if total.shape != shape else total
@@ -71,6 +118,10 @@ def _multiply(p: Engine, x: AdditiveShare, y: AdditiveShare, shape: torch.Size) 
 def _plus(x: Tensor, y: Tensor) -> Tensor:
     """x + y, in the memory of x where the sum fits there; x is nobody else's."""
     return x.add_(y) if x.shape == y.shape and x.dtype == torch.int64 else x + y
+
+
+def _mask_products(p: Engine, left: Form, right: Form) -> list[list[Dealing]]:
+    return [[_mask_product(p, one, other) for other in _masks(right)] for one in _masks(left)]
 
 
 def _masks(form: Form) -> list[tuple[Mask, int]]:
@@ -99,9 +150,9 @@ def product(p: Engine, x: Share, y: Share, op: Bilinear) -> Share:
     p.note(op.name.encode())
 
     def step() -> Generator[Any, None, Tensor]:
-        for operand in (a, b):
-            if operand.ready and operand.clean is None:
-                p.ahead(p.masked(operand))
+        for own in (a, b):
+            if own.ready and own.clean is None:
+                p.ahead(p.masked(own))
         yield from p.value(a)
         yield from p.value(b)
         if b.clean is None and b is not a:

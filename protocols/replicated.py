@@ -18,9 +18,11 @@ from torch import Tensor
 
 from parties import ConfigurationError, DryParty, Observer, Party, Role, exchange_seeds
 from parties.needs import NEEDS, Needs
+from parties.prg import SEED_SIZE, Generator, derive
 from protocols import precision
 from protocols.additive_share import AdditiveShare
 from protocols.base import Bilinear, Protocol, Share, Structural
+from protocols.functions import interval_function
 from protocols.memory import Memory
 from protocols.program import Program
 from protocols.recorder import Recorder
@@ -79,6 +81,7 @@ class Replicated(Work, Protocol):
         self.device = self.memory.device
         self.seeds = None if isinstance(party, DryParty) else exchange_seeds(party)
         self.program = Program()
+        self.public = Generator(derive(bytes(SEED_SIZE), "third parts of inputs", party.session))
         self.scheduler = Scheduler(self._exchange)
         self.groups = [Group(self, dealer) for dealer in range(3)]
         self.sent = [0, 0, 0]
@@ -351,6 +354,13 @@ class Replicated(Work, Protocol):
         return self._function(x, function, lambda g, v: g.periodic(v, function))
 
     def interval(self, x: Share, function: str) -> Share:
+        spec = interval_function(function)
+        steep = spec.below[1] or spec.above[1] or spec.slope
+        if _own(x).summed and not steep and x.bits <= precision.HIGHEST - spec.period.bit_length():
+            key = ("function", function)  # a function of the mask and the opened value alone: x is not rescaled
+            if key not in x.facts:
+                x.facts[key] = self.halved(x, lambda g, v: g.interval(v, function))
+            return cast(Share, x.facts[key])
         return self._function(x, function, lambda g, v: g.interval(v, function))
 
     def _function(self, x: Share, name: str, run: Callable[[Group, AdditiveShare], Share]) -> Share:

@@ -248,14 +248,7 @@ class Steps(abc.ABC):
         """Step: the form b = public xor mask. Cost: one bit an element, one round, once. Reveals nothing."""
         yield from self.value(b)
         if b.bit_form is None:
-            root = b.known() or b.root()
-            if root.bit_form is None and root.opening is None:
-                yield from self.value(root)
-                n = root.numel
-                packed = self.mask([(n + 7) // 8], torch.uint8)
-                flat = pack_bits(root.part.reshape(-1))
-                root.opening = self.open(flat, packed, None, after=root.after)
-                root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
+            root = yield from self._covered_bit(b)
             if root.opening is not None:
                 opening = root.opening
                 yield opening
@@ -268,6 +261,28 @@ class Steps(abc.ABC):
                 b.inherit()
         self.scheduler.uses(b.opened)
         return cast(BitForm, b.bit_form)
+
+    def _covered_bit(self, b: AdditiveShare) -> Generator[Any, None, AdditiveShare]:
+        """Step: what b takes its masked form from, which is open or on its way."""
+        root = b.known() or b.root()
+        if root.bit_form is None and root.opening is None:
+            yield from self.value(root)
+            n = root.numel
+            packed = self.mask([(n + 7) // 8], torch.uint8)
+            flat = pack_bits(root.part.reshape(-1))
+            root.opening = self.open(flat, packed, None, after=root.after)
+            root.facts["mask"] = packed.map(lambda m: unpack_bits(m, n).reshape(root.shape))
+        return root
+
+    def covering_bit(self, b: AdditiveShare) -> Generator[Any, None, Mask | None]:
+        """Step: begin to open b. Its mask, if b is opened by itself and correlations take a round; else None."""
+        if not self.early:
+            return None
+        yield from self.value(b)
+        if b.bit_form is not None:
+            return b.bit_form.mask
+        root = yield from self._covered_bit(b)
+        return cast("Mask | None", root.facts.get("mask")) if root is b else None
 
     def local(
         self,

@@ -36,6 +36,7 @@ class Circle:
     scheduler: Scheduler
     seeds: Seeds | None
     program: Program
+    public: Stream
     groups: list[Group]
     virtual: bool
     sent: list[int]
@@ -68,13 +69,17 @@ class Circle:
     ) -> ReplicatedShare:
         """Make a share of which the step will return the parts, or the total where it is ``summed``."""
         out = ReplicatedShare(shape, bits, is_bit, summed=summed)
+        self.started(out, step)
+        return out
+
+    def started(self, out: ReplicatedShare, step: Step) -> None:
+        """Start the step that fills a share."""
 
         def finish(result: Parts | Tensor) -> None:
             self._fill(out, result)
             self.scheduler.release(out)  # type: ignore[arg-type]  # a share can be waited for
 
         self.scheduler.start(step, finish)
-        return out
 
     def _fill(self, out: ReplicatedShare, result: Parts | Tensor) -> None:
         for part in result if isinstance(result, tuple) else (result,):
@@ -161,6 +166,12 @@ class Circle:
     def input_word(self, shape: torch.Size, peer: int, owner: int, *, is_bit: bool) -> Tensor:
         """What an owner and the party before it have in common, for an input."""
         return self.word(shape, cast(Seeds, self.seeds).stream(peer, "input", owner), is_bit=is_bit)
+
+    def public_word(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
+        """What everybody knows, for an input."""
+        if self.virtual or self.seeds is None:
+            return outline(shape, torch.uint8 if is_bit else torch.int64)
+        return self.word(shape, self.public, is_bit=is_bit)
 
     def word(self, shape: torch.Size, stream: Stream, *, is_bit: bool) -> Tensor:
         """Uniform words, or zeros and ones."""

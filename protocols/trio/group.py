@@ -117,7 +117,7 @@ class Group(Engine):
         count = output.bytes // output.dtype.itemsize
         way, value = outline((count * width,), torch.uint8), None
         if self.dealing:
-            (value,) = function(*(mask.secret for mask in masks))
+            value = self._dealt_value(masks, output, function)
             part = self._uniform(output, 0)
             rest = value - part if output.additive else value ^ part
             way = rest.contiguous().reshape(-1).view(torch.uint8)
@@ -128,6 +128,11 @@ class Group(Engine):
         correction = Correction(way, self._dealt, Mask(part, value), output)
         self._circle.queue(correction)
         return correction
+
+    def _dealt_value(self, masks: Sequence[Mask], output: Output, function: Deal) -> Tensor:
+        if not output.bytes:
+            return torch.zeros(output.shape, dtype=output.dtype, device=self.device)
+        return function(*(mask.secret for mask in masks))[0]
 
     def open(
         self,
@@ -215,7 +220,8 @@ class Group(Engine):
             return self.bit_parts((yield from self.masked_bit(x)))
         yield from self.value(x)
         if x.clean is None and x.form is not None and x.known() is None:
-            return self.parts((yield from self._cleaned(x.form)))
+            x.clean = yield from self._cleaned(x.form)
+            return self.parts(x.clean)
         return self.parts((yield from self.masked(x)))
 
     def _cleaned(self, form: Form) -> Generator[Any, None, Form]:

@@ -25,10 +25,11 @@ def share(
 ) -> ReplicatedShare:
     """Share the value of rank ``owner``: int64 words, or truth values. The others pass None.
 
-    A party has its first part in common with the party before it, from their seed; the second, the value less the
-    first, it sends to the party after it; the third is zero, and the two others know that. A client sends every party
-    its two of three fresh parts. Cost: 8 bytes an element (a bit: one bit) from a party, once; 16 from a client to each
-    party; one round. Security: every party sees a uniform number in place of the value.
+    A party has its first part in common with the party before it, from their seed; the second, the value less the two
+    others, it sends to the party after it; the third is pseudo-random, and everybody knows it: so that rescaling rounds
+    at random. A client sends every party its two of three fresh parts. Cost: 8 bytes an element (a bit: one bit) from a
+    party, once; 16 from a client to each party; one round. Security: every party sees a uniform number in place of the
+    value.
     """
     p.check_rank("owner", owner)
     if p.party.rank == owner and not isinstance(p.party, DryParty):
@@ -51,7 +52,8 @@ def _from_party(p: Replicated, value: Tensor | None, shape: torch.Size, owner: i
     known = outline(shape, kind)
     if not p.virtual and rank != after:
         known = p.input_word(shape, owner if rank == before else before, owner, is_bit=is_bit)
-    second = known if value is None or p.virtual else _less(value, known)
+    third = p.public_word(shape, is_bit=is_bit)
+    second = known if value is None or p.virtual else _less(_less(value, known), third)
     passing = _message(second if rank == owner else outline(shape, kind), owner, after)
     p.queue(passing, p.scheduler.learned(owner))
     yield passing
@@ -59,8 +61,7 @@ def _from_party(p: Replicated, value: Tensor | None, shape: torch.Size, owner: i
         return known, known
     if rank == owner:
         return known, second
-    none = torch.zeros(shape, dtype=kind, device=p.device)
-    return (none, known) if rank == before else (_heard(passing, shape, is_bit=is_bit), none)
+    return (third, known) if rank == before else (_heard(passing, shape, is_bit=is_bit), third)
 
 
 def _from_client(

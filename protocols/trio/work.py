@@ -102,11 +102,16 @@ class Work(Circle):
             yield from beside
             found = [one.result for one in beside]
             whole = [torch.cat([parts[k] for parts in found], -1) if len(found) > 1 else found[0][k] for k in range(2)]
+            if back is None:
+                out.views = list(pieces)  # in masked form now
             one, other = (part.reshape(shape) if back is None else back(part) for part in whole)
             return one, other
 
         first = pieces[0][1]
-        out = self.make(shape, first.bits, step(), is_bit=first.is_bit)
+        out = ReplicatedShare(shape, first.bits, first.is_bit)
+        if first.is_bit and back is None:
+            out.views = list(pieces)  # opened once, by whoever comes first
+        self.started(out, step())
         out.facts.update({name: first.facts[name] for name in LASTING if name in first.facts})
         return out
 
