@@ -26,6 +26,8 @@ def blocks(width: int, rows: int) -> Iterator[slice]:
 
 def planes(words: Tensor) -> Tensor:
     """Return the bits of int64 words (..., n): uint8 (64, ..., ceil(n / 8)), the least significant bit first."""
+    if not words.numel():
+        return words.new_empty((64, *words.shape[:-1], -(-words.shape[-1] // 8)), dtype=torch.uint8)
     short = -words.shape[-1] % 8
     if short:
         words = torch.nn.functional.pad(words, (0, short))

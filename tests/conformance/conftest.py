@@ -1,4 +1,4 @@
-"""``pytest tests/conformance --protocol additive`` runs the suite on shares, in threads."""
+"""``pytest tests/conformance --protocol additive`` (or replicated) runs the suite on shares, in threads."""
 
 from __future__ import annotations
 

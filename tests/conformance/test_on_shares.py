@@ -1,4 +1,7 @@
-"""The same cases on real shares, two parties and a dealer: one sample each (all of them: ``--protocol additive``)."""
+"""The same cases on real shares, one sample each: on additive ones all of them, on replicated ones every tenth.
+
+All samples of all cases: ``--protocol additive``, ``--protocol replicated``.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,30 @@ from tests.conformance.cases import (
     run_operation,
     run_optimiser,
 )
-from tests.conformance.harness import additive_runner
+from tests.conformance.harness import RUNNERS
 from tests.conformance.test_operations import LISTED
 
-
-@pytest.mark.parametrize("name", [n for n in OPERATIONS if n not in LISTED and n not in unsupported.SHARED_ONLY])
-def test_operation(name):
-    assert run_operation(additive_runner, name, 1) > 0, "no sample ran"
+TENTH = 10
 
 
-@pytest.mark.parametrize("name", [n for n in MODULES if n not in unsupported.MODULES])
-def test_module(name):
-    assert run_module(additive_runner, name, 1) > 0, "no sample ran"
+def on_shares(names):
+    """Protocols and names."""
+    some = [("replicated", name) for name in names[::TENTH]]
+    return pytest.mark.parametrize(("protocol", "name"), [*(("additive", name) for name in names), *some])
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"])
-@pytest.mark.parametrize("which", [0, 1, 2, -1])
-def test_optimiser(name, which):
-    assert name in OPTIMISERS
-    assert run_optimiser(additive_runner, name, optimiser_options(name)[which])
+@on_shares([n for n in OPERATIONS if n not in LISTED and n not in unsupported.SHARED_ONLY])
+def test_operation(protocol, name):
+    assert run_operation(RUNNERS[protocol], name, 1) > 0, "no sample ran"
+
+
+@on_shares([n for n in MODULES if n not in unsupported.MODULES])
+def test_module(protocol, name):
+    assert run_module(RUNNERS[protocol], name, 1) > 0, "no sample ran"
+
+
+@on_shares([f"{name} {which}" for name in ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad") for which in (0, 1, 2, -1)])
+def test_optimiser(protocol, name):
+    kind, which = name.split()
+    assert kind in OPTIMISERS
+    assert run_optimiser(RUNNERS[protocol], kind, optimiser_options(kind)[int(which)])

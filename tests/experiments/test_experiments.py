@@ -12,9 +12,9 @@ from experiments.fraud import __main__ as fraud_program
 from experiments.fraud import config as fraud_config
 
 
-def outcomes(module, arguments, tmp_path, n=3):
+def outcomes(module, arguments, tmp_path, n=3, protocol="additive"):
     options = module.parse([*arguments, "--out", str(tmp_path), "--json", str(tmp_path / "figures.json")])
-    results = mpc.simulate(n, lambda session: module.program(session, options))
+    results = mpc.simulate(n, lambda session: module.program(session, options), protocol=protocol)
     assert results[1:] == [[]] * (n - 1)
     found = json.loads((tmp_path / "figures.json").read_text())
     assert [one["name"] for one in found] == [one.name for one in results[0]]
@@ -31,9 +31,21 @@ def agree(one, rows):
     assert rows == len(one.outputs)
 
 
-@pytest.mark.parametrize(("split", "n"), [("rows", 3), ("rows", 4), ("columns", 3)])
-def test_clinical(split, n, tmp_path):
-    found = outcomes(clinical_program, ["--epochs", "1", "--rows", "128", "--splits", split], tmp_path, n)
+of_each = pytest.mark.parametrize("protocol", ["additive", "replicated"])
+
+
+@pytest.mark.parametrize(
+    ("protocol", "split", "n"),
+    [
+        ("additive", "rows", 3),
+        ("additive", "rows", 4),
+        ("additive", "columns", 3),
+        ("replicated", "rows", 3),
+        ("replicated", "columns", 3),
+    ],
+)
+def test_clinical(protocol, split, n, tmp_path):
+    found = outcomes(clinical_program, ["--epochs", "1", "--rows", "128", "--splits", split], tmp_path, n, protocol)
     assert [one.name for one in found] == [f"logistic, {split}", f"mlp, {split}"]
     for one in found:
         agree(one, 114)
@@ -42,17 +54,19 @@ def test_clinical(split, n, tmp_path):
     assert (tmp_path / "clinical.png").stat().st_size > 10_000
 
 
-def test_digits(tmp_path):
-    (one,) = outcomes(digits_program, ["--epochs", "1", "--rows", "128"], tmp_path)
+@of_each
+def test_digits(protocol, tmp_path):
+    (one,) = outcomes(digits_program, ["--epochs", "1", "--rows", "128"], tmp_path, protocol=protocol)
     agree(one, 360)
     assert abs(one.metrics["accuracy"] - one.metrics["plain acc."]) <= 0.01
     assert one.metrics["same class"] >= 0.99
 
 
-def test_fraud(tmp_path):
-    found = outcomes(fraud_program, ["--epochs", "1", "--rows", "400"], tmp_path)
+@of_each
+def test_fraud(protocol, tmp_path):
+    found = outcomes(fraud_program, ["--epochs", "1", "--rows", "400"], tmp_path, protocol=protocol)
     for one in found:
-        agree(one, 200)
+        agree(one, 200 if protocol == "additive" else 300)  # of two banks, or three
         assert abs(one.metrics["avg. precision"] - one.metrics["plain AP"]) <= 0.02
 
 

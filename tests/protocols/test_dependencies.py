@@ -5,23 +5,34 @@ import collections
 import pytest
 import torch
 
-from parties import DryParty, simulate
-from protocols import Additive, ring
+from parties import DryParty
+from protocols import Additive, Replicated, ring
 from protocols.cases import CASES
 from protocols.costs import COSTS, maximum
 from protocols.dependencies import Dependencies
 from protocols.testing import encode, operands
+from protocols.trio.group import Correction
+from protocols.trio.routes import Passing
 from tests.protocols import test_programs as programs
+from tests.protocols.each import ranks
 from tests.protocols.taint import Taint, check, edges
 
 BITS = 20
 
 
-def followed(program, parties=2, clients=0, rank=0):
+@pytest.fixture
+def apart(monkeypatch):
+    """What comes in one message lies in memory of its own, by which the oracle tells openings apart."""
+    for kind in (Passing, Correction):
+        take = kind.take
+        monkeypatch.setattr(kind, "take", lambda self, octets, take=take: take(self, octets.clone()))
+
+
+def followed(program, clients=0, rank=0, make=Additive):
     """Run a program of the protocol on threads; the oracle looks at one rank."""
 
     def body(party):
-        p = Additive(party, BITS)
+        p = make(party, BITS)
         if party.rank != rank:
             program(p)
             return None
@@ -30,12 +41,12 @@ def followed(program, parties=2, clients=0, rank=0):
             program(p)
         return taint
 
-    return simulate(parties + clients + 1, body, clients=clients)[rank]
+    return ranks(make, body, clients=clients)[rank]
 
 
-def planned(program, parties=2, clients=0):
-    party = DryParty(parties, clients=clients)
-    p = Additive(party, BITS, planning=True)
+def planned(program, clients=0, make=Additive):
+    party = DryParty(make.needs.most or 2, dealer=make.needs.dealer, clients=clients)
+    p = make(party, BITS, planning=True)
     dependencies = Dependencies()
     p.follow(dependencies)
     program(p)
@@ -73,6 +84,23 @@ def test_an_operation_depends_on_what_its_data_do(case):
     assert edges(taint.dependencies) == edges(dry)
     sent = max((node.round for node in dry.nodes), default=0)
     assert sent == rounds <= longest(dry)  # more only where something is queued that nobody asks for
+
+
+@pytest.mark.parametrize("rank", range(3))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.usefixtures("apart")
+def test_an_operation_of_three_parties_depends_on_what_their_data_do(case, rank):
+    """Each of them sees some of the messages, so the graph may name more than one rank's data show."""
+    values = operands(case, 960 if case.name == "convolution" else 20, 0)
+
+    def program(p):
+        p.settle(case.program(p, *shared(p, values, computed=True)))
+
+    taint = followed(program, rank=rank, make=Replicated)
+    check(taint, exact=False)
+    dry, rounds = planned(program, make=Replicated)
+    assert edges(taint.dependencies) == edges(dry)
+    assert max((node.round for node in dry.nodes), default=0) == rounds <= longest(dry)
 
 
 def halves(seed):
