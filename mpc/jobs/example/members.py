@@ -47,7 +47,7 @@ def under(text: str, owners: Sequence[str], protocol: str) -> str:
     if protocol == DEFAULT:
         return text
     needs = needs_of(protocol)
-    trust = textwrap.fill(f"Data stay secret while {needs.trust}.", 116, initial_indent="# ", subsequent_indent="# ")
+    trust = textwrap.fill(f"Data stay secret while {needs.trust}.", 118, initial_indent="# ", subsequent_indent="# ")
     changes = [(r'name = "additive" .*', f'{trust}\nname = "{protocol}"'), (PARTIES, members(owners, protocol))]
     if not needs.dealer:
         run = [f"#   jointfit party --job job.toml --as {name}" for name in third(owners, protocol)]
