@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from mpc.jobs.drafting import DEALER
+from mpc.jobs import DEALER
 from parties import ConfigurationError
 from parties.needs import DEFAULT, Needs, needs_of
 
