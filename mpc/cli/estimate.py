@@ -109,7 +109,7 @@ def act(options: argparse.Namespace) -> int:
     found = chosen_networks(options.network)
     name, values = setting(options.sweep) if options.sweep else ("", [""])
     subject: _Job | _Program = _Program(options) if options.job is None else _Job(options)
-    ways = ways_of(options.protocol or subject.protocol())
+    ways = ways_of(options.protocol, subject.protocol)
     parties = whole_numbers(options.parties, "--parties") if options.parties else [None]
     chosen = dict.fromkeys(each for number in parties for each in subject.placed(ways, number))
     if options.rounds or options.graph is not None:
@@ -194,6 +194,7 @@ class _Job:
     def __init__(self, options: argparse.Namespace) -> None:
         from mpc.cli.rehearsal import tables_beside
         from mpc.estimating.jobs import rows_of
+        from mpc.estimating.ways import ALL
         from parties.job import read_job
 
         if any(value is not None for value in (options.steps, options.of, options.epoch)) or options.clients:
@@ -203,18 +204,20 @@ class _Job:
         self._said, self._tables = dict(map(numbers_of_rows, options.rows)), tables_beside(self.job, options.job.parent)
         rows_of(self.job, self._said, self._tables)
         self._seconds, self._cores = options.measure, options.cores
+        self._all = options.protocol == ALL
 
     def protocol(self) -> str:
         """The job's."""
         return self.job.protocol.name
 
     def placed(self, ways: list[Way], parties: int | None) -> list[tuple[Way, Ranks]]:
-        """The ways with the job's ranks. Raises ConfigurationError for another number of parties."""
-        from mpc.estimating.jobs import as_if, ranks_of
+        """The ways with the job's ranks; of all, those that fit. Raises ConfigurationError for other numbers."""
+        from mpc.estimating.jobs import as_if, fits, ranks_of
 
         if parties not in (None, self.job.computing):
             raise ConfigurationError(f"--parties {parties}; the job has {self.job.computing}, and says so itself")
-        return [(each, ranks_of(as_if(self.job, each.protocol))) for each in ways]
+        some = [each for each in ways if not self._all or fits(self.job, each.protocol)]
+        return [(each, ranks_of(as_if(self.job, each.protocol))) for each in some]
 
     def graph(self, ranks: Ranks) -> Program:
         """What is run to see its rounds: few epochs of each kind."""

@@ -12,6 +12,7 @@ from mpc.data.tables import read_table
 from mpc.estimating.running import Counted, Program, Ranks, Totals
 from mpc.estimating.survey import Survey, survey
 from mpc.estimating.transport import MessageCost
+from mpc.jobs import DEALER
 from mpc.jobs.estimators import make_estimator
 from mpc.jobs.results import Opened
 from mpc.jobs.tables import column, columns_of, in_order
@@ -44,20 +45,24 @@ def as_if(job: Job, protocol: str) -> Job:
     Raises ConfigurationError if the computing parties are too few or too many.
     """
     needs, parties = protocols.needs(protocol), job.parties
-    computing = job.computing
-    if not needs.dealer and job.dealer is not None:
-        other: tuple[Role, ...] = () if needs.take(computing) else ("computing",)
-        parties = tuple(member for member in job.parties if not member.deals or other)
-        parties = tuple(each.model_copy(update={"roles": other}) if each.deals else each for each in parties)
-        computing += len(other)
-    elif needs.dealer and job.dealer is None:
-        name = next(name for name in ("dealer", "the-dealer", "another-dealer") if name not in job.names)
-        parties = (*parties, Member(name=name, roles=("dealer",), fingerprint=f"sha256:{0:064}"))
-    if not needs.take(computing):
+    if not fits(job, protocol):
         want = f"protocol {protocol!r} takes {needs.parties}"
         raise ConfigurationError(f"the job {job.name} has {job.computing} computing parties; {want}")
+    if not needs.dealer and job.dealer is not None:
+        other: tuple[Role, ...] = () if needs.take(job.computing) else ("computing",)
+        parties = tuple(member for member in job.parties if not member.deals or other)
+        parties = tuple(each.model_copy(update={"roles": other}) if each.deals else each for each in parties)
+    elif needs.dealer and job.dealer is None:
+        name = next(name for name in (DEALER, "the-dealer", "another-dealer") if name not in job.names)
+        parties = (*parties, Member(name=name, roles=("dealer",), fingerprint=f"sha256:{0:064}"))
     said = job.protocol.model_copy(update={"name": protocol})
     return job.model_copy(update={"protocol": said, "parties": parties})
+
+
+def fits(job: Job, protocol: str) -> bool:
+    """Whether a job's members can run a protocol, as `as_if` changes them."""
+    needs = protocols.needs(protocol)
+    return needs.take(job.computing) or (not needs.dealer and job.dealer is not None and needs.take(job.computing + 1))
 
 
 def ranks_of(job: Job) -> Ranks:

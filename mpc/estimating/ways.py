@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import protocols
 from mpc.estimating.running import Ranks
 from parties import ConfigurationError
 from parties.needs import Needs
+
+ALL = "all"
+"""Instead of names: all ways that fit."""
 
 FILES = "-files"
 """Ends the name of a way whose correlations are dealt beforehand."""
@@ -66,11 +70,20 @@ def way(name: str) -> Way:
     return known[name]
 
 
-def ways_of(names: str) -> list[Way]:
-    """Those of a list with commas between, or "all". Raises ConfigurationError as `way` does."""
-    if names.strip() == "all":
+def ways_of(names: str | None, said: Callable[[], str]) -> list[Way]:
+    """Those of a list with commas between, or all; None: the one that a program says.
+
+    ``said`` runs a program until it says it, by when it has registered its own. Raises ConfigurationError as `way`
+    does.
+    """
+    if names is None:
+        return [way(said())]
+    if names == ALL:
         return list(ways().values())
-    return [way(name.strip()) for name in names.split(",")]
+    wanted = [name.strip() for name in names.split(",")]
+    if not set(wanted) <= set(ways()):
+        said()
+    return [way(name) for name in wanted]
 
 
 def placed(chosen: list[Way], parties: int, clients: int = 0) -> list[tuple[Way, Ranks]]:

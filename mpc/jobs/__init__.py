@@ -5,3 +5,6 @@ JOB = "JOINTFIT_JOB"
 
 REPORT = "JOINTFIT_REPORT"
 """Names the file (of one rank) or folder (of several) in which ``--report`` wants pages about the run."""
+
+DEALER = "dealer"
+"""The dealer's name in jobs that `jointfit init` writes."""

@@ -12,11 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from mpc.data.inference import Inferred, Wishes, infer, is_binary, option, unknown
 from mpc.data.tables import read_table
+from mpc.jobs import DEALER
 from mpc.jobs.columns import Section, joined, read_section
 from parties import ConfigurationError
 from parties.job.fields import WORDS, Name
 
-DEALER = "dealer"
 _STEPS = 150
 _MOST_OWNERS = 8
 _NAME = TypeAdapter(Name)

@@ -89,7 +89,10 @@ HARNESSES = (
         _environment,
         _environments,
         (ConfigurationError, IdentityError),
-        (b"JOINTFIT_RANK=", b"JOINTFIT_DEALER=none", b"OMPI_COMM_WORLD_SIZE=", json.dumps("²").encode()),
+        (
+            b"JOINTFIT_RANK=", b"JOINTFIT_DEALER=none", b"JOINTFIT_PROTOCOL=replicated", b"OMPI_COMM_WORLD_SIZE=",
+            json.dumps("²").encode(),
+        ),
         share=0.5,
     ),
 )

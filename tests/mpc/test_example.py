@@ -13,6 +13,7 @@ from mpc.jobs.estimators import make_estimator
 from mpc.jobs.example import write_example
 from parties import ConfigurationError
 from parties.job import describe, parse_job, read_job
+from parties.needs import NEEDS
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +36,21 @@ def test_it_is_a_job_with_placeholders(example):
     assert job.placeholders == job.names == ("hospital_a", "hospital_b", "dealer")
     assert len(job.data.features) == 30
     assert job.digest == hashlib.sha256(example[0].read_bytes()).digest()
+
+
+@pytest.mark.parametrize("protocol", [name for name, needs in NEEDS.items() if not needs.alone])
+def test_under_each_protocol(protocol, tmp_path):
+    """Members, comments and all follow what the protocol needs; lines stay readable."""
+    job, *tables = write_example(tmp_path, protocol=protocol)
+    said, text, needs = read_job(job), job.read_text("utf-8"), NEEDS[protocol]
+    assert (said.protocol.name, said.dealer is not None) == (protocol, needs.dealer)
+    assert needs.take(said.computing)
+    assert said.placeholders == said.names
+    assert ("jointfit dealer" in text) == needs.dealer
+    assert needs.dealer or "jointfit party --job job.toml --as institute " in text
+    assert max(map(len, text.splitlines())) <= 120
+    assert f"This holds if {needs.trust}" in describe(said)
+    assert len(tables) == 2
 
 
 def test_it_shows_every_field(example):

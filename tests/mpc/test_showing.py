@@ -49,6 +49,16 @@ def test_tables_of_a_session_that_is_over(ranks, clients):
             assert not any(value in text for value in ("12.25", "3.5", "0.125", "700", "41"))
 
 
+def test_what_parties_hold_says_the_protocol():
+    for _, session, shown in mpc.simulate(3, program, protocol="replicated"):
+        rows = dict(cells(shown[0]))
+        held = "two of three shares, 4 random numbers each, which say nothing without the third"
+        assert {name: text for name, text in rows.items() if name.startswith("rank ")} == {
+            f"rank {rank} holds": held for rank in range(3)
+        }
+        assert "dealer" not in session._repr_html_()
+
+
 def test_a_protocol_that_hides_nothing_says_so():
     def show(session):
         return session.share(SECRET, owner=0)._repr_html_(), session._repr_html_()

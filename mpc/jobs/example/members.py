@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 
-from mpc.jobs.drafting import DEALER
+from mpc.jobs import DEALER
 from parties import ConfigurationError
 from parties.needs import DEFAULT, Needs, needs_of
 
@@ -47,7 +47,7 @@ def under(text: str, owners: Sequence[str], protocol: str) -> str:
     if protocol == DEFAULT:
         return text
     needs = needs_of(protocol)
-    trust = textwrap.fill(f"Data stay secret while {needs.trust}.", 116, initial_indent="# ", subsequent_indent="# ")
+    trust = textwrap.fill(f"Data stay secret while {needs.trust}.", 118, initial_indent="# ", subsequent_indent="# ")
     changes = [(r'name = "additive" .*', f'{trust}\nname = "{protocol}"'), (PARTIES, members(owners, protocol))]
     if not needs.dealer:
         run = [f"#   jointfit party --job job.toml --as {name}" for name in third(owners, protocol)]

@@ -55,6 +55,24 @@ ROWS = "--table north=a.csv --table south=b.parquet --drop patient"
 APART = "--table north=left.csv --table south=right.csv --drop patient"
 
 
+@pytest.mark.parametrize("owners", [2, 3, 4])
+def test_a_protocol_without_a_dealer(said, folder, owners):
+    """Three compute: owners, as far as there are so many; others bring data and receive results alone."""
+    names = ["north", "institute", "west", "east"][:owners]  # a name that the third would have
+    tables = " ".join(f"--table {name}={'a.csv' if at % 2 else 'b.parquet'}" for at, name in enumerate(names))
+    code, text = said(f"init job {tables} --drop patient --label sick --protocol replicated")
+    assert code == 0, text
+    job = read_job("job/job.toml")
+    third = ["university"] if owners == 2 else []
+    assert job.names == (*names, *third)
+    assert (job.protocol.name, job.computing, job.dealer, len(job.clients)) == ("replicated", 3, None, owners > 3)
+    assert "  replicated: exactly 3 computing parties and no dealer" in text
+    assert ("university computes besides, without data" in text) == (owners == 2)
+    written = (folder / "job/job.toml").read_text()
+    assert "jointfit dealer" not in written
+    assert max(map(len, written.splitlines())) <= 120
+
+
 @pytest.mark.parametrize("label", LABELS)
 def test_rows(said, folder, label):
     code, text = said(f"init new/job {ROWS} --label {label}")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import mpc
-from mpc.estimating.jobs import Epochs, as_if, epochs_of, program, ranks_of, rows_of, scaled, survey_job
+from mpc.estimating.jobs import Epochs, as_if, epochs_of, fits, program, ranks_of, rows_of, scaled, survey_job
 from mpc.estimating.running import Ranks, count
 from mpc.estimating.transport import MessageCost
 from mpc.jobs.estimators import make_estimator
@@ -63,11 +63,12 @@ def test_under_another_protocol(example):
     back = as_if(trio, "additive")
     assert (back.computing, back.dealer, back.names[3]) == (3, 3, "the-dealer")
     assert as_if(back, "replicated").names == trio.names, "three parties compute, and the dealer stays away"
-    known = survey_job(trio, ROWS, MessageCost(3e-5, 1e-9), parameters={**SETTINGS, "epochs": 2}, seconds=2)
+    known = survey_job(trio, ROWS, MessageCost(3e-5, 1e-9), parameters={**SETTINGS, "epochs": 2}, seconds=0.5)
     assert known.total.sent[0] > 0
     assert known.total.offline == 0
     another = trio.parties[0].model_copy(update={"name": "another"})
     four = trio.model_copy(update={"parties": (*trio.parties, another)})
+    assert [fits(one, "replicated") for one in (job, trio, back, four)] == [True, True, True, False]
     with pytest.raises(mpc.ConfigurationError, match="has 4 computing parties; protocol 'replicated' takes exactly 3"):
         as_if(as_if(four, "additive"), "replicated")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mpc
+import protocols
 from mpc.cli import main
 from mpc.cli.estimate import numbers_of_rows
 from mpc.estimating import transport
@@ -85,7 +86,7 @@ def test_a_sweep(train, tmp_path, capsys, cost):
 
 def test_protocols_side_by_side(train, capsys, cost):
     """Two parties and a dealer beside three parties without: each with the ranks that it needs, and whom one trusts."""
-    arguments = ["--network", "wan", "--measure", "2", "--parties", "2", "--protocol", "additive,replicated"]
+    arguments = ["--network", "wan", "--measure", "0.5", "--parties", "2", "--protocol", "additive,replicated"]
     assert main(["estimate", *arguments, str(train)]) == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -100,10 +101,18 @@ def test_protocols_side_by_side(train, capsys, cost):
 
 def test_what_the_program_says_is_estimated(train, tmp_path, capsys, cost):
     train.write_text(PROGRAM.replace("mpc.session()", 'mpc.session(protocol="replicated")'))
-    assert main(["estimate", "--measure", "2", "--network", "wan", str(train)]) == 0
+    assert main(["estimate", "--measure", "0.5", "--network", "wan", str(train)]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"{train}: 3 parties, replicated\n")
     assert "dealer" not in out.replace("no dealer", "")
+    own = "import protocols\nclass Own(protocols.Additive):\n    name = 'own'\nprotocols.register('own', Own)\n"
+    train.write_text(own + PROGRAM)
+    try:
+        assert main(["estimate", "--measure", "0.5", "--network", "wan", "--protocol", "own", str(train)]) == 0
+    finally:
+        protocols.names.__self__._makers.pop("own")
+    assert capsys.readouterr().out.startswith(f"{train}: 2 parties and a dealer, own\n")
+    train.write_text(PROGRAM.replace("mpc.session()", 'mpc.session(protocol="replicated")'))
     assert main(["estimate", "--protocol", "additive", str(train)]) == 2
     said = "the program says mpc.session(protocol='replicated'), and the estimate says 'additive'; want one of them"
     assert said in capsys.readouterr().err
