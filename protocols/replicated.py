@@ -307,7 +307,10 @@ class Replicated(Work, Protocol):
         return cast(Share, x.facts["zero"])
 
     def invert(self, b: Share) -> Share:
-        return self.local([_own(b)], 0, lambda part: part, is_bit=True, shape=b.shape, public=lambda part: part ^ 1)
+        own = _own(b)
+        out = self.local([own], 0, lambda part: part, is_bit=True, shape=b.shape, public=lambda part: part ^ 1)
+        out.views = [(c, cast(AdditiveShare, self.groups[c.dealer].invert(view))) for c, view in own.views]
+        return out
 
     def both(self, b: Share, c: Share) -> Share:
         """b and c. Cost: one bit an element, one round."""

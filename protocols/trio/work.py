@@ -16,7 +16,7 @@ from protocols.trio.circle import Circle
 from protocols.trio.group import Group, Parts
 from protocols.trio.share import Chunk, Piece, ReplicatedShare
 
-SPLIT = 3000
+SPLIT = 20_000
 """Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
 
 LASTING = ("nonpositive", "nonnegative", "precision", "range")
