@@ -29,7 +29,7 @@ def reveal(p: Replicated, x: ReplicatedShare, receivers: Sequence[int], label: s
     byte) to the next party if it is a receiver, and to each client that is one.
     """
     party, size = p.party, x.numel * (1 if x.is_bit else 8)
-    digest = sha256(f"{label}\0{p.program}".encode()).digest()
+    digest = sha256(f"{label}\0{list(receivers)}\0{p.program}".encode()).digest()
     if p.before_reveal is not None:
         p.before_reveal(receivers, b"" if p.virtual else digest)
     p.scheduler.reveals(x.after, receivers, size, SIZE)

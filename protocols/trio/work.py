@@ -19,6 +19,9 @@ from protocols.trio.share import Chunk, Piece, ReplicatedShare
 SPLIT = 20_000
 """Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
 
+DEALT = 16
+"""Bytes an element that who deals is taken to send, until it does."""
+
 LASTING = ("nonpositive", "nonnegative", "precision", "range")
 """Facts that steps go by."""
 
@@ -39,8 +42,12 @@ class Work(Circle):
             return [Chunk(k, slice(ends[k], ends[k + 1])) for k in range(3)]
         for x in shares:
             for chunk, _ in (*x.halves, *x.views):
-                return [Chunk(chunk.dealer, slice(0, rows))]
-        return [Chunk(self.sent.index(min(self.sent)), slice(0, rows))]
+                return self._by(chunk.dealer, size, rows)
+        return self._by(self.sent.index(min(self.sent)), size, rows)
+
+    def _by(self, dealer: int, size: int, rows: int) -> list[Chunk]:
+        self.sent[dealer] += DEALT * size * rows  # what it will send; steps may run much later
+        return [Chunk(dealer, slice(0, rows))]
 
     def views(self, x: ReplicatedShare, chunks: Sequence[Chunk], arrange: Arrange | None = None) -> list[AdditiveShare]:
         """x in the groups of its chunks. ``arrange`` brings its elements into rows; None: they are the rows."""

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.usefixtures("
 LAUNCHERS = pytest.mark.parametrize("launcher", [JOINTFIT, MPIRUN], ids=["tls", "mpirun"])
 
 
-def started(command, tmp_path, timeout=100):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+def started(command, tmp_path, timeout=100, **variables):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **variables}
     many = MPIRUN if command[:3] == MPIRUN else []
     command = [*many, sys.executable, *command[len(many) :]]
     return subprocess.run(
@@ -29,10 +29,12 @@ def started(command, tmp_path, timeout=100):
     )
 
 
+@pytest.mark.parametrize("protocol", ["additive", "replicated"])
 @LAUNCHERS
-def test_the_demo(launcher, tmp_path):
-    done = started([*launcher, *SMALL], tmp_path)
+def test_the_demo(launcher, protocol, tmp_path):
+    done = started([*launcher, *SMALL], tmp_path, JOINTFIT_PROTOCOL=protocol)
     assert done.returncode == 0, done.stderr
+    assert f"rank 0 of 3 (computing), protocol {protocol}" in done.stdout
     lines = [line for line in done.stdout.splitlines() if "rows " in line and ("logistic," in line or "mlp," in line)]
     assert len(lines) == 2
     for line in lines:

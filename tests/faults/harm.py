@@ -45,19 +45,21 @@ _LIMITS = {
 }
 
 
-def run_cell(folder: Path, zygote: Zygote, identities: Identities, cell: tuple[str, str, str]) -> list[str]:
-    """Run a cell; what did not end as the table says."""
+def run_cell(
+    folder: Path, zygote: Zygote, identities: Identities, cell: tuple[str, str, str], names: tuple[str, ...] = NAMES
+) -> list[str]:
+    """Run a cell; what did not end as the table says. Without a dealer the role is a member's name, who is a party."""
     fault, phase, role = cell
-    victim = ROLES[role]
+    victim = ROLES.get(role, role)
     outcome = FAULTS[fault].outcome(phase, role)
-    with Case(folder, zygote, identities, _LIMITS.get(fault, Limits())) as case:
+    with Case(folder, zygote, identities, _LIMITS.get(fault, Limits()), names) as case:
         with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
             with _CROWD:
                 _start(case, fault, phase, victim)
                 scan = _harm(case, fault, phase, victim)
             with scan:
                 began = time.monotonic()
-                alive = [name for name in NAMES if name != victim or outcome == RIGHT]
+                alive = [name for name in case.names if name != victim or outcome == RIGHT]
                 late = began + _patience(case.limits)
                 codes = {name: case.children[name].wait(max(0.1, late - time.monotonic())) for name in alive}
         wrong = [*_harmless(case, fault, phase, victim), *_judge(case, victim, outcome, codes)]
@@ -71,7 +73,7 @@ def _patience(limits: Limits) -> float:
 
 def _start(case: Case, fault: str, phase: str, victim: str) -> None:
     """Start all members; the victim with what it does wrong."""
-    for name in NAMES:
+    for name in case.names:
         given: dict[str, object] = {}
         if name == victim:
             first = phase == "handshake"
@@ -200,7 +202,7 @@ def _ended(case: Case, name: str, victim: str, outcome: Ends, code: int) -> Iter
         yield f"ended with {code}; want one of {sorted(outcome.codes)}"
     said = case.children[name].said.decode("utf-8", "replace")
     last = next((line for line in reversed(said.splitlines()) if line.startswith("jointfit: ")), "")
-    named = [victim] if not outcome.unnamed else [other for other in NAMES if other != name]
+    named = [victim] if not outcome.unnamed else [other for other in case.names if other != name]
     if not any(other in last for other in named):
         yield f"said {last!r}; want an error that names {' or '.join(named)}"
     if not outcome.opened and any(entry["event"] == "done" for entry in case.reveals(name)):

@@ -20,10 +20,14 @@ from tests.faults.zygote import Child, Zygote
 
 PROGRAM = Path(__file__).with_name("program.py")
 NAMES = ("hospital_a", "hospital_b", "dealer")
+TRIO = ("hospital_a", "hospital_b", "institute")
+"""The members of a job without a dealer: the third computes and has no data."""
+
 CLIENT = "clinic"
 _ROLES = {
     "hospital_a": ["owner", "computing", "receiver"],
     "hospital_b": ["owner", "computing", "receiver"],
+    "institute": ["computing"],
     CLIENT: ["owner"],
     "dealer": ["dealer"],
 }
@@ -51,7 +55,7 @@ class Identities:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for name in (*NAMES, CLIENT, "impostor"):
+        for name in (*NAMES, TRIO[2], CLIENT, "impostor"):
             with contextlib.redirect_stdout(io.StringIO()):
                 assert mpc.cli.main(["keygen", name, "--out", str(self.folder)]) == 0
 
@@ -132,7 +136,7 @@ class Case:
             "--key", str(self.identities.key(identity or name)), "--listen", f"{host}:{port}",
             "--state", str(self.state(name)), *(["--resume"] if resume else []),
         ]  # fmt: skip
-        if name != "dealer":
+        if "owner" in _ROLES[name]:
             arguments += ["--data", str(self._table(name))]
         child = self.zygote.spawn("tests.faults.members:run_command", arguments, patches or [], environ=environ)
         self.children[name] = child
@@ -185,6 +189,7 @@ class Case:
         limits = self.limits
         lines = [
             "format = 1", 'name = "faults"',
+            "[protocol]", f'name = "{"additive" if "dealer" in self.names else "replicated"}"',
             "[limits]", "seconds = 60", f"connect = {limits.connect}", f"deadline = {limits.deadline}",
             f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every}",
         ]  # fmt: skip

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.faults.harm import CLOSE, WEIGHTS, run_cell
-from tests.faults.members import NAMES, Case
+from tests.faults.members import NAMES, TRIO, Case
 from tests.faults.table import FAULTS, PHASES, Absent, as_text, cells, outcome_of
 
 pytestmark = pytest.mark.processes
@@ -19,6 +19,19 @@ def test_fault(fault, tmp_path, zygote, identities):
     row = [cell for cell in cells() if cell[0] == fault and not isinstance(outcome_of(cell), Absent)]
     with ThreadPoolExecutor(len(row)) as pool:
         wrong = list(pool.map(lambda cell: run_cell(tmp_path / "-".join(cell[1:]), zygote, identities, cell), row))
+    assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
+
+
+@pytest.mark.parametrize("fault", ["kill", "stop", "cut", "cut briefly"])
+def test_fault_among_three_parties_without_a_dealer(fault, tmp_path, zygote, identities):
+    """In the middle of training, with each of them."""
+    victims = TRIO if fault != "cut briefly" else TRIO[2:]
+    with ThreadPoolExecutor(len(victims)) as pool:
+        ended = [
+            pool.submit(run_cell, tmp_path / name, zygote, identities, (fault, "training", name), TRIO)
+            for name in victims
+        ]
+    wrong = [each.result() for each in ended]
     assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
 
 

@@ -106,24 +106,39 @@ def same(got, want):
 # Going on ------------------------------------------------------------------------------------------------------------
 
 
+of_each = pytest.mark.parametrize(("protocol", "parties"), [("additive", 2), ("replicated", 3)])
+"""Rounded to the floor, all protocols give the same weights, bit for bit."""
+
+
+@of_each
 @pytest.mark.parametrize(("rank", "step", "first"), [(0, 4, 4), (1, 2, 2), (2, 3, 2)])
-def test_after_a_crash_the_weights_are_those_of_the_undisturbed_run(tmp_path, undisturbed, rank, step, first):
-    crashed(tmp_path, (rank, step))
-    seen = []
-    results = run(trainer(seen=seen), seed=99, checkpoints=kept(tmp_path, resume=True))
-    assert seen == list(range(first, STEPS))
-    same(results[0], undisturbed)
-    same(results[1], undisturbed)
-    assert results[2] is None
-
-
-def test_a_client_crashes_and_takes_part_again(tmp_path, undisturbed):
+def test_after_a_crash_the_weights_are_those_of_the_undisturbed_run(
+    tmp_path, undisturbed, rank, step, first, protocol, parties
+):
     with pytest.raises(Crash):
-        run(trainer(crash=(2, 3)), 4, clients=1, checkpoints=kept(tmp_path))
-    results = run(trainer(), 4, clients=1, checkpoints=kept(tmp_path, resume=True))
+        run(trainer(crash=(rank, step)), protocol=protocol, checkpoints=kept(tmp_path))
+    seen = []
+    results = run(trainer(seen=seen), seed=99, protocol=protocol, checkpoints=kept(tmp_path, resume=True))
+    assert seen == list(range(first, STEPS))
+    for weights in results[:parties]:
+        same(weights, undisturbed)
+    assert results[parties:] == [None] * (3 - parties)
+
+
+@of_each
+def test_a_client_crashes_and_takes_part_again(tmp_path, undisturbed, protocol, parties):
+    with pytest.raises(Crash):
+        run(trainer(crash=(parties, 3)), 4, protocol=protocol, clients=1, checkpoints=kept(tmp_path))
+    results = run(trainer(), 4, protocol=protocol, clients=1, checkpoints=kept(tmp_path, resume=True))
     same(results[0], undisturbed)
-    assert results[2:] == [None, None]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+    assert results[parties:] == [None] * (4 - parties)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [str(rank) for rank in range(parties)]
+
+
+def test_checkpoints_of_another_protocol_are_refused(folder):
+    said = refusal(folder, protocol="replicated")
+    assert "saved with" in said
+    assert "want 3" in said or "replicated" in said
 
 
 @pytest.mark.parametrize(("kind", "places"), [("sgd", [2, 4]), ("adam", [3])])

@@ -95,3 +95,19 @@ def test_every_declared_cost_is_checked():
     checked = {case.cost for case in CASES}
     of_clients = {"client input", "client bits", "client reveal"}
     assert set(COSTS) - checked == {"reveal", "both", "integer", "gate", "rescale"} | of_clients
+
+
+def test_three_parties_deal_in_turn_also_for_what_waits():
+    """Small operations that nobody asked for yet: none of the parties sends more than the others for them."""
+
+    def program(party):
+        protocol = Replicated(party)
+        shares = [protocol.share(torch.arange(100) if party.rank == 0 else None, torch.Size([100]), 20, 0)] * 12
+        shares = [protocol.linear(share, lambda part: part * 1) for share in shares]
+        protocol.settle(*shares)
+        before = party.counts.snapshot()
+        protocol.settle(*(protocol.interval(share, "sigmoid") for share in shares))
+        return (party.counts - before).total("online").bytes_sent
+
+    sent = simulate(3, program, dealer=False)
+    assert max(sent) == min(sent) > 0

@@ -283,14 +283,15 @@ def test_what_the_dealer_sends_is_what_was_declared():
         assert sent == (declared if rank == 3 else 0)
 
 
+@each
 @pytest.mark.parametrize("odd", [0, 1, 2])
 @pytest.mark.parametrize("how", ["more", "other", "public"])
-def test_a_rank_with_another_program_is_found_out(odd, how):
-    """Rank 2 is the dealer. Every rank ends with an error, and none with a value."""
+def test_a_rank_with_another_program_is_found_out(odd, how, make):
+    """Rank 2 is the dealer, or the third party. Every rank ends with an error, and none with a value."""
     reached = []
 
     def program(party):
-        p = Additive(party)
+        p = make(party)
         x = p.share(torch.arange(8) if party.rank == 0 else None, torch.Size([8]), 20, 0)
         different = party.rank == odd
         if how == "public":
@@ -304,8 +305,57 @@ def test_a_rank_with_another_program_is_found_out(odd, how):
             reached.append(p.reveal(out))
 
     with pytest.raises(DisagreementError, match="different program"):
-        simulate(3, program)
-    assert not reached or odd == 2
+        ranks(make, program)
+    assert not reached or (odd == 2 and make is Additive)
+
+
+@pytest.mark.parametrize("odd", range(3))
+@pytest.mark.parametrize("what", ["value", "label", "receivers"])
+def test_three_parties_reveal_one_thing_or_nothing(odd, what):
+    """Every party ends with an error, and none with a value, whoever of them reveals something else."""
+    got, errors = [], {}
+
+    def program(party):
+        p = Replicated(party)
+        x = shared(p, party, [1.0, 2.0])
+        y = p.multiply(x, x)
+        p.settle(x, y)
+        different = party.rank == odd
+        shown = p.linear(y, lambda part: part * 1) if what == "value" and different else y
+        if what == "value" and different:
+            p.note(b"y times one")
+        to = [0, 1] if what == "receivers" and different else None
+        try:
+            got.append(p.reveal(shown, to, "another" if what == "label" and different else "loss"))
+        except DisagreementError as error:
+            errors[party.rank] = str(error)
+            raise
+
+    with pytest.raises(DisagreementError):
+        simulate(3, program, dealer=False, deadline=20)
+    assert not got
+    assert set(errors) == {0, 1, 2}
+    assert all("different programs" in said for said in errors.values())
+
+
+@each
+def test_a_reveal_tells_its_receivers_and_nobody_else(make):
+    parties, clients = make.needs.most or 2, 1
+    wanted = [[0], [parties - 1], [parties], [1, parties], None]
+
+    def program(party):
+        p = make(party)
+        x = shared(p, party, [3.0, -5.0])
+        bit, product = p.negative(x), p.multiply(x, x)
+        return [(real(p, product, to), p.reveal(bit, to)) for to in wanted]
+
+    for rank, got in enumerate(ranks(make, program, clients=clients)):
+        for to, (number, bit) in zip(wanted, got, strict=True):
+            if rank in (range(parties) if to is None else to):
+                assert number == [9.0, 25.0]
+                assert bit.tolist() == [False, True]
+            else:
+                assert number is bit is None
 
 
 def test_a_program_that_reveals_nothing_stays_bounded():
@@ -360,8 +410,8 @@ def shared(p, party, values, bits=20):
     return p.share(value if party.rank == 0 else None, value.shape, bits, 0)
 
 
-def real(p, x):
-    value = p.reveal(x)
+def real(p, x, to=None):
+    value = p.reveal(x, to)
     return None if value is None else (value.double() / 2.0**x.bits).tolist()
 
 
