@@ -5,23 +5,14 @@ import torch
 
 from parties import simulate
 from protocols import Additive, Replicated, testing
-from protocols.base import Cost
 from protocols.cases import CASES
 from protocols.costs import COSTS
+from protocols.trio.costs import REPLICATED_COSTS
+from protocols.trio.work import SPLIT
 from protocols.wire import pack_bits
 
 PROTOCOLS = [(Additive, 2), (Additive, 3), (Additive, 5), (Replicated, 3)]
-DECLARED = {Additive: COSTS, Replicated: None}
-"""Declared costs; None: what is planned is compared with what is sent, and that is all."""
-
-OF_CLIENTS = {
-    Additive: COSTS,
-    Replicated: {
-        "client input": lambda n: Cost(16 * n, 1),
-        "client bits": lambda n: Cost(2 * ((n + 7) // 8), 1),
-        "client reveal": lambda n: Cost(8 * n, 0),
-    },
-}
+DECLARED = {Additive: COSTS, Replicated: REPLICATED_COSTS}
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -47,6 +38,12 @@ def test_declared_planned_and_sent(name, make, parties):
         testing.check_cost(make, parties, BY_NAME[name], DECLARED[make], n)
 
 
+@pytest.mark.parametrize("name", [case.name for case in CASES if case.cost])
+def test_thirds_of_large_tensors_cost_what_is_declared(name):
+    case, n = BY_NAME[name], SPLIT + 10
+    assert testing.planned(Replicated, 3, case, n) == REPLICATED_COSTS[case.cost](n)
+
+
 @of_each
 @pytest.mark.parametrize("name", BY_NAME)
 def test_openings_are_uniform(name, make, parties):
@@ -65,7 +62,7 @@ CLIENT_CASES = ("add", "multiply", "gram matrix", "convolution", "rescale", "bot
 @of_each
 @pytest.mark.parametrize("name", CLIENT_CASES)
 def test_inputs_of_clients(name, make, parties):
-    testing.check_clients(make, OF_CLIENTS[make], (parties,), [BY_NAME[name]])
+    testing.check_clients(make, DECLARED[make], (parties,), [BY_NAME[name]])
 
 
 @of_each
