@@ -15,8 +15,8 @@ from protocols.base import Cost
 from protocols.costs import EQUAL, FULL, LAST, POWERS, TABLES, packed
 from protocols.exponential import slots
 from protocols.functions import INTERVAL, SCALED
-from protocols.gates import FAN, terms
-from protocols.leading import GROUPS, versions
+from protocols.gates import terms
+from protocols.leading import FAN, GROUPS, versions
 from protocols.macs.check import DIGEST, RESULT
 from protocols.macs.dealing import VALUE
 from protocols.macs.linear import TAG
