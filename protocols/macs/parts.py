@@ -82,8 +82,11 @@ def each(x: Part, func: Any, args: Any, kwargs: Any) -> Part:
     """Apply a structural function to one plane of x, which is among the arguments, after the other."""
     lead = x.planes.shape[: x.lead]
 
-    def take(index: int) -> Callable[[Any], Any]:
-        return lambda one: one.planes.flatten(0, x.lead - 1)[index] if isinstance(one, Part) else one
+    def take(index: int) -> Callable[[Any], Any]:  # a plane of its own, as some functions ask for strides and offsets
+        own = torch.contiguous_format
+        return lambda one: (
+            one.planes.flatten(0, x.lead - 1)[index].clone(memory_format=own) if isinstance(one, Part) else one
+        )
 
     out = [func(*tree_map(take(k), args), **tree_map(take(k), kwargs)) for k in range(lead.numel())]
     return type(x)(x.settled(torch.stack(out).reshape(*lead, *out[0].shape)))
@@ -162,7 +165,8 @@ def _pad(x: Part, pad: Sequence[int], value: float = 0) -> Part:
 def _strided(x: Part, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Part:
     planes = x.planes.contiguous()
     lead = planes.stride()[: x.lead]
-    return type(x)(planes.as_strided(_sized(x, size), (*lead, *stride), storage_offset or 0))
+    start = planes.storage_offset() + (storage_offset or 0)
+    return type(x)(planes.as_strided(_sized(x, size), (*lead, *stride), start))
 
 
 def _new(x: Part, size: Sequence[int], **_: Any) -> Part:
