@@ -57,14 +57,14 @@ class Authenticated(Engine, Protocol):
         bits: int = 20,
         *,
         rounding: str = "chance",
-        device: str | torch.device = "cpu",
+        device: str | torch.device | Memory = "cpu",
         planning: bool = False,
         source: Source | None = None,
         observe: Callable[[Tensor], None] | None = None,
     ) -> None:
         """Set up seeds and keys with the other ranks; the arguments are those of `additive`.
 
-        ``device``: only the host. ``observe`` gets the bytes of every opened (masked) value.
+        ``device``: the host, or its memory. ``observe`` gets the bytes of every opened (masked) value.
         """
         files = source is not None and party.role is not Role.DEALER
         if (party.dealer is None) != files or party.computing < 2:
@@ -77,8 +77,6 @@ class Authenticated(Engine, Protocol):
             raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
         if rounding not in ROUNDING:
             raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
-        if str(device) != "cpu":
-            raise ConfigurationError(f"protocol 'authenticated' computes on the cpu; got device {str(device)!r}")
         self.bits = bits
         self.faithful = rounding == "faithful"
         self._observe = observe
@@ -86,7 +84,9 @@ class Authenticated(Engine, Protocol):
         self.first = party.rank == 0
         self.virtual = planning or party.role is not Role.COMPUTING
         self.dealing = party.role is Role.DEALER
-        self.memory = Memory("cpu")
+        self.memory = device if isinstance(device, Memory) else Memory(device)
+        if self.memory.device.type == "cuda":
+            raise ConfigurationError(f"protocol 'authenticated' computes on the cpu; got device {str(device)!r}")
         self.device = self.memory.device
         self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
         if source is None and self._seeds is not None:

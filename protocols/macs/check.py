@@ -24,7 +24,7 @@ import torch
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from torch import Tensor
 
-from parties import DryParty, Generator, Party, Role
+from parties import DryParty, Generator, Party, Role, SoloParty
 from parties.prg import SEED_SIZE
 from protocols.macs import wide
 from protocols.macs.keys import Key
@@ -68,7 +68,7 @@ class Waiting:
         full = cast(Tensor, opening.full)
         if opening.width is None:
             tag = cast(Bits, opening.part).tag
-            off = tag ^ (key.spread(full.dim()) & full)
+            off = tag ^ (key.spread(full) & full)
             self.tags.append(off.reshape(TAG, -1))
             self.size += off.numel()
         else:
@@ -87,6 +87,7 @@ class Checker:
         self._waiting = Waiting()
         self._seed = b""
         self._promised: dict[int, bytes] = {}
+        self._alone = isinstance(party, SoloParty)  # what peers say is made up
         self.pending = 0
 
     @property
@@ -133,11 +134,11 @@ class Checker:
             return None
         heard = self._tell(digest + self._seed, sizes[0], labels[0], context)
         odd = [r for r, theirs in heard.items() if not hmac.compare_digest(theirs[:DIGEST], digest)]
-        if odd:
+        if odd and not self._alone:
             return f"what {_ranks(odd)} opened differs from what rank {party.rank} opened"
         seeds = {rank: theirs[DIGEST:] for rank, theirs in heard.items()}
         odd = [r for r, seed in seeds.items() if commitment(party, r, seed, b"seed") != self._promised[r]]
-        if odd:
+        if odd and not self._alone:
             return f"{_ranks(odd)} opened another seed than was committed to"
         joint = blake2b(digest, digest_size=SEED_SIZE, person=b"joint seed")
         for rank in range(party.computing):
@@ -148,10 +149,10 @@ class Checker:
         heard = self._tell(known + self._promise(), sizes[2], labels[2])
         end = RESULT + SEED_SIZE
         odd = [r for r, theirs in heard.items() if commitment(party, r, theirs[:end], b"result") != promised[r]]
-        if odd:
+        if odd and not self._alone:
             return f"{_ranks(odd)} opened another result than was committed to"
         self._promised = {rank: theirs[end:] for rank, theirs in heard.items()}
-        if not _zero([mine, *(theirs[:RESULT] for theirs in heard.values())]):
+        if not self._alone and not _zero([mine, *(theirs[:RESULT] for theirs in heard.values())]):
             return "a value was changed that was opened since the last check, by which party is not known"
         return None
 
@@ -163,6 +164,9 @@ class Checker:
     def _result(self, seed: bytes) -> bytes:
         """This party's sum for all that waits, which is nothing afterwards."""
         waiting, self._waiting = self._waiting, Waiting()
+        macs = (mac for pairs in waiting.words.values() for mac, _ in pairs)
+        if any(one.is_meta for one in (*waiting.tags, *macs)):
+            return bytes(RESULT)  # on shapes there is nothing to add up
         generator = Generator(seed)
         total = 0
         for size, pairs in sorted(waiting.words.items()):

@@ -97,7 +97,7 @@ class Authenticated(Correlations):
         return Words(torch.stack([value, mac], 1))
 
     def _bits(self, shape: tuple[int, ...], size: int) -> Bits:
-        planes = torch.empty((1 + TAG, *shape), dtype=torch.uint8)
+        planes = torch.empty((1 + TAG, *shape), dtype=torch.uint8, device=self._memory.device)
         planes[0] = self._memory.uniform(shape, self._streams[0], torch.uint8)
         tag = Output((TAG, *shape), torch.uint8)
         if not self._is_last:
@@ -116,13 +116,13 @@ class Authenticated(Correlations):
     # ---- the dealer --------------------------------------------------------------------------------------------
 
     def _sum(self, shape: Sequence[int], streams: Sequence[Generator]) -> Tensor:
-        total = torch.zeros((wide.COUNT, *shape), dtype=torch.int64)
+        total = torch.zeros((wide.COUNT, *shape), dtype=torch.int64, device=self._memory.device)
         for stream in streams:
             total += self._draw(shape, stream)
         return wide.carried(total)
 
     def _xor(self, shape: Sequence[int], streams: Sequence[Generator]) -> Tensor:
-        total = torch.zeros(tuple(shape), dtype=torch.uint8)
+        total = torch.zeros(tuple(shape), dtype=torch.uint8, device=self._memory.device)
         for stream in streams:
             total ^= self._memory.uniform(shape, stream, torch.uint8)
         return total
@@ -135,7 +135,7 @@ class Authenticated(Correlations):
 
     def _send_tag(self, bits: Tensor) -> None:
         tag = self._xor((TAG, *bits.shape), self._streams[: self._party.computing - 1])
-        self._put(tag.bitwise_xor_(self.key.spread(bits.dim()) & bits))
+        self._put(tag.bitwise_xor_(self.key.spread(bits) & bits))
 
     def _share(self, value: Tensor, output: Output) -> Mask:
         if tuple(value.shape) != output.shape or value.dtype != output.dtype:

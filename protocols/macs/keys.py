@@ -31,10 +31,10 @@ class Key:
         """Forget the key."""
         self.alpha = self.delta = 0
 
-    def spread(self, rank: int) -> Tensor:
-        """Return the bits of delta as bytes 0 or 255, (TAG, 1, ..., 1) with ``rank`` axes after the first."""
+    def spread(self, bits: Tensor) -> Tensor:
+        """Return the bits of delta as bytes 0 or 255, (TAG, 1, ..., 1) with as many more axes as ``bits`` has."""
         planes = [-(self.delta >> k & 1) & 255 for k in range(TAG)]
-        return torch.tensor(planes, dtype=torch.uint8).reshape(TAG, *(1 for _ in range(rank)))
+        return torch.tensor(planes, dtype=torch.uint8, device=bits.device).reshape(TAG, *(1 for _ in bits.shape))
 
     def words(self, value: Tensor) -> Words:
         """Return this party's part of public int64 words."""
@@ -50,7 +50,7 @@ class Key:
         planes = value.new_zeros((1 + TAG, *value.shape))
         if self.first:
             planes[0] = value
-        torch.bitwise_and(self.spread(value.dim()), value, out=planes[1:])
+        torch.bitwise_and(self.spread(value), value, out=planes[1:])
         return Bits(planes)
 
 

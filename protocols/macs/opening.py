@@ -93,16 +93,19 @@ def open_all(party: Party, memory: Memory, openings: Sequence[Checked], context:
         open_beside(party, memory, openings, sizes, context)
         return []
     mine = {id(o): o.encoded() for o in openings if o.sender in {None, party.rank}}
-    nothing = torch.empty(0, dtype=torch.uint8)
+    nothing = torch.empty(0, dtype=torch.uint8, device=memory.device)
     given = torch.cat([nothing, *mine.values()])
     sources = [rank for rank in sizes if rank != party.rank]
     answers = party.exchange(
-        dict.fromkeys(party.peers, as_bytes(given)),
+        dict.fromkeys(party.peers, as_bytes(memory.to_host(given))),
         {rank: sizes[rank] for rank in sources},
         f"open {len(openings)}",
         context=context,
     )
-    heard = {r: torch.frombuffer(answers[r], dtype=torch.uint8) if sizes[r] else nothing for r in sources}
+    heard = {
+        rank: memory.from_host(torch.frombuffer(answers[rank], dtype=torch.uint8)) if sizes[rank] else nothing
+        for rank in sources
+    }
     places = dict.fromkeys(sources, 0)
     for opening in openings:
         if id(opening) in mine:

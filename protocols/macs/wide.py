@@ -138,7 +138,7 @@ def from_bytes(octets: Tensor, shape: Sequence[int], size: int = SIZE) -> Tensor
     """Undo `to_bytes`: wide words, whose bytes above ``size`` are zero."""
     n = octets.numel() // size
     words = octets[: 8 * n].clone().view(torch.int64)
-    high = torch.zeros((n, 8), dtype=torch.uint8)
+    high = octets.new_zeros((n, 8))
     high[:, : size - 8] = octets[8 * n :].reshape(n, size - 8)
     upper = high.view(torch.int64).reshape(-1)
     out = torch.stack(
