@@ -50,6 +50,7 @@ class Authenticated(Engine, Protocol):
     name: ClassVar[str] = "authenticated"
     needs: ClassVar[Needs] = NEEDS["authenticated"]
     exact: ClassVar[bool] = True
+    stores: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Operations on authenticated parts do to values and MACs what they do to plain tensors; what is not linear is refused."""
+"""What torch does to parts it does to values and MACs as to plain tensors; what is not linear is refused."""
 
 import itertools
 

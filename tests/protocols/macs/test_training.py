@@ -8,7 +8,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 
 import mpc
-from parties import JointfitError
+from parties import ConfigurationError, JointfitError
 from tests.protocols.macs.tampering import WAYS, Wire, lie
 
 ROWS, COLUMNS, STEPS = 16, 5, 2
@@ -92,13 +92,13 @@ def message(session, target):
 
 
 def opening(session, target):
-    done = lie(session.protocol, target, 1 if target % 2 else -(1 << 63))
+    done = lie(session.protocol, target, 1 if target % 4 else -(1 << 63))
     return lambda: (bool(done), bool(done))
 
 
-@pytest.mark.parametrize(("cheat", "least"), [(message, 30), (opening, 15)])
-def test_cheating_changes_nothing(honest, cheat, least):
-    """At each message, one way after the other, and at each opening: rank 1 learns the right numbers or ends."""
+@pytest.mark.parametrize(("cheat", "stride", "least"), [(message, 1, 30), (opening, 2, 15)])
+def test_cheating_changes_nothing(honest, cheat, stride, least):
+    """At each message, one way after the other, and at every second opening: rank 1 learns right numbers or ends."""
     target = 0
     while True:
         told, failed, (deed,) = outcomes(cheat, target)
@@ -108,7 +108,20 @@ def test_cheating_changes_nothing(honest, cheat, least):
         for got, want in zip(told[1], honest, strict=False):
             assert torch.allclose(got, want, atol=1e-4), target
         assert failed[1] or not must_fail, target
-        target += 1
+        target += stride
     assert target > least
     assert not any(failed)
     assert len(told[1]) == len(honest)
+
+
+def test_shares_are_not_saved():
+    """Nobody could tell whether a stored share was changed, so it is refused before anything is written."""
+
+    def program(session):
+        net = session.share_module(linear())
+        with pytest.raises(ConfigurationError, match="'authenticated' are of no use to another session"):
+            session.save_module(net, "nowhere")
+        with pytest.raises(ConfigurationError, match="cannot take up stored shares"):
+            session.protocol.restore(torch.zeros(2, dtype=torch.int64), torch.Size([2]), 20)
+
+    mpc.simulate(3, program, protocol="authenticated")
