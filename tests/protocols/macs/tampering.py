@@ -40,7 +40,7 @@ class Wire:
     def __init__(self, party, way, target, *, everybody=False, place=None):
         self.party, self.way, self.target, self.everybody = party, WAYS[way], target, everybody
         self.place = int.from_bytes(os.urandom(4), "big") if place is None else place
-        self.sent, self.count, self.label, self.changed = [], 0, None, False
+        self.sent, self.labels, self.count, self.label, self.changed = [], [], 0, None, False
         self.exchange = party.exchange
         party.exchange = self
 
@@ -55,6 +55,7 @@ class Wire:
                 outgoing = {rank: changed if rank in to else data for rank, data in outgoing.items()}
             self.count += 1
             self.sent.append(message)
+            self.labels.append(label)
         return self.exchange(outgoing, incoming, label, **options)
 
 
