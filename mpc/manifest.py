@@ -51,6 +51,11 @@ def collect(
     }
     if not any(isinstance(tensor, SharedTensor) for _, tensor in named):
         raise ConfigurationError("got a module without shared parameters; want one from share_module")
+    if not session.protocol.stores:
+        raise ConfigurationError(
+            f"shares of protocol {session.protocol.name!r} are of no use to another session, so they are not saved; "
+            "reveal the module to whom it may be known, or train under another protocol"
+        )
     if optimizer is not None:
         numbers: dict[str, Any] = {}
         for place, parameter in enumerate(_parameters(optimizer)):

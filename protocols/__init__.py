@@ -17,12 +17,14 @@ Examples assume ``import parties, protocols, torch``.
 """
 
 from protocols.additive import Additive
+from protocols.authenticated import Authenticated
 from protocols.base import Bilinear, Cost, Protocol, Registry, Share
 from protocols.plain import InsecurePlain
 from protocols.replicated import Replicated
 
 __all__ = [
     "Additive",
+    "Authenticated",
     "Bilinear",
     "Cost",
     "InsecurePlain",
@@ -38,6 +40,7 @@ __all__ = [
 
 _REGISTRY = Registry()
 _REGISTRY.register("additive", Additive)
+_REGISTRY.register("authenticated", Authenticated)
 _REGISTRY.register("plain", InsecurePlain)
 _REGISTRY.register("replicated", Replicated)
 

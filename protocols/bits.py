@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def invert(p: Engine, b: AdditiveShare) -> Share:
     """Not b. No message."""
-    flip = 1 if p.first or p.virtual else 0
-    out = p.local([b], 0, lambda part: part ^ flip, is_bit=True, shape=b.shape)
+    one = torch.ones((), dtype=torch.uint8)
+    out = p.local([b], 0, lambda part: p.flip(part, one), is_bit=True, shape=b.shape)
 
     def derive(form: BitForm) -> BitForm:
         return BitForm(elementwise(form.public, lambda x: x ^ 1), form.mask)

@@ -36,6 +36,11 @@ def given(part: Tensor) -> Generator[Any, None, Tensor]:
     return part
 
 
+def nothing(p: Engine, shape: Sequence[int]) -> Tensor:
+    """Parts of bits that are none, of an empty value."""
+    return p.part(shape, lambda: p.public(torch.zeros(tuple(shape), dtype=torch.uint8, device=p.device)), torch.uint8)
+
+
 def digits(bits: Tensor, count: int, size: int) -> Tensor:
     """Return planes (bits, ...) as the planes of ``count`` digits, (count, size, ...); what is missing is zero."""
     short = count * size - bits.shape[0]
@@ -86,7 +91,8 @@ def table_of(p: Engine, dealt: Mask, size: int, *, signed: bool) -> tuple[Tensor
     first = rest[:, 0]
     for place in range(1, entries - 1):
         first = first ^ rest[:, place]
-    out = torch.cat([(~first if p.first else first).unsqueeze(1), rest], 1)
+    first = p.flip(first, torch.full(tuple(first.shape), 255, dtype=torch.uint8, device=p.device))
+    out = torch.cat([first.unsqueeze(1), rest], 1)
     if sign is not None and 63 % size:
         out[-1, -1] ^= sign
         sign = None
@@ -102,7 +108,7 @@ def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = Fa
     """
     n = mask.share.numel()
     if not n:
-        return p.part(public.shape, lambda: torch.zeros(public.shape, dtype=torch.uint8, device=p.device), torch.uint8)
+        return nothing(p, public.shape)
     dealing = tables(p, mask, bits, signed=signed)
     yield dealing
     count, rows, width = -(-bits // p.digit), public.numel() // n, (n + 7) // 8
@@ -148,7 +154,7 @@ def signs(p: Engine, x: AdditiveShare, thresholds: Sequence[int] | None) -> Shar
             tables(p, mask, 63, signed=True)
         form = yield from p.masked(x)
         if not shape.numel():
-            return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
+            return nothing(p, shape)
         public = form.public
         if thresholds is not None:
             offsets = torch.tensor(list(thresholds), dtype=torch.int64, device=p.device).reshape(
@@ -156,7 +162,7 @@ def signs(p: Engine, x: AdditiveShare, thresholds: Sequence[int] | None) -> Shar
             )
             public = p.part(shape, lambda: form.public - offsets)
         part = yield from below(p, public, form.mask, 63, signed=True)
-        return part ^ shift_right(public, 63).to(torch.uint8) if p.first and not p.virtual else part
+        return part if p.virtual else p.flip(part, shift_right(public, 63).to(torch.uint8))
 
     return p.make(shape, 0, step(), is_bit=True)
 
@@ -173,7 +179,7 @@ def zero(p: Engine, x: AdditiveShare) -> Share:
             tables(p, mask, WORD, signed=False)
         form = yield from p.masked(x)
         if not n:
-            return p.part(x.shape, lambda: torch.zeros(x.shape, dtype=torch.uint8, device=p.device), torch.uint8)
+            return nothing(p, x.shape)
 
         dealing = tables(p, form.mask, WORD, signed=False)
         yield dealing

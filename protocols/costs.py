@@ -22,10 +22,10 @@ from protocols.transcript import SIZE
 
 Formula = Callable[[int], Cost]
 
-_FULL, _LAST, _EQUAL = 22, 15, 11
+FULL, LAST, EQUAL = 22, 15, 11
 """Products of mask bits in a node of four digits, in the last such node, and in a node of four equalities."""
 
-_TABLES = 16 * 16
+TABLES = 16 * 16
 """Bits of the tables of a mask: sixteen digits."""
 
 
@@ -41,25 +41,25 @@ def packed(bits: int) -> int:
 def negative(n: int, thresholds: int = 1) -> Cost:
     """Comparisons of one opened value with several thresholds."""
     w = packed(n)
-    return Cost(8 * n + 34 * w * thresholds, 3, (_TABLES + (4 * _FULL + _LAST) * thresholds) * w)
+    return Cost(8 * n + 34 * w * thresholds, 3, (TABLES + (4 * FULL + LAST) * thresholds) * w)
 
 
 def zero(n: int) -> Cost:
     """Equality with zero."""
-    return Cost(8 * n + 20 * packed(n), 3, (_TABLES + 5 * _EQUAL) * packed(n))
+    return Cost(8 * n + 20 * packed(n), 3, (TABLES + 5 * EQUAL) * packed(n))
 
 
 def reach(n: int, powers: Sequence[int]) -> Cost:
     """Comparisons of one opened value with several powers of two."""
     w, sizes = packed(n), [len(versions(powers, group)) for group in range(GROUPS)]
     full, last = sum(sizes[1:]), sizes[0] + len(powers)
-    return Cost(8 * n + (7 * full + 6 * last) * w, 3, (_TABLES + _FULL * full + _LAST * last) * w)
+    return Cost(8 * n + (7 * full + 6 * last) * w, 3, (TABLES + FULL * full + LAST * last) * w)
 
 
 def faithful(n: int) -> Cost:
     """Faithful rescaling by 20 places: five digits of four bits."""
     w = packed(n)
-    return Cost(8 * n + 10 * w, 4, 12 * n + 5 * 16 * w + (_FULL + 1) * w + 8 * n)
+    return Cost(8 * n + 10 * w, 4, 12 * n + 5 * 16 * w + (FULL + 1) * w + 8 * n)
 
 
 def matmul(m: int, k: int, n: int) -> Cost:

@@ -41,12 +41,15 @@ class Engine(Steps, Operations):
         is_bit = value.dtype == torch.bool
         out = AdditiveShare(value.shape, 0 if is_bit else bits, is_bit)
         public = outline(value.shape, out.dtype) if self.virtual else value.to(self.device, out.dtype, copy=True)
-        out.data = public if self.first or self.virtual else torch.zeros_like(public)
+        out.data = self.public(public)
         out.ready = True
         if not is_bit:
             nothing = torch.zeros((), dtype=torch.int64, device=self.device).expand(value.shape)
             out.form = Form(public, [])
-            mask = Mask(nothing, nothing) if self.dealing else Mask(torch.zeros_like(public), None)
+            if self.dealing:
+                mask = Mask(public if self.virtual else nothing, nothing)
+            else:
+                mask = Mask(self.public(torch.zeros_like(public)), None)
             out.clean = Form(public, [(-1, mask)])
         return out
 
@@ -80,7 +83,6 @@ class Engine(Steps, Operations):
         value = self.memory.here(value) << (x.bits - bits)
         own = _own(x)
         shift = outline(value.shape) if self.virtual else value
-        zero = torch.zeros_like(value) if not (self.first or self.virtual) else shift
         shape = broadcast(x.shape, value.shape)
 
         def shifted(form: Form) -> Form:
@@ -88,7 +90,11 @@ class Engine(Steps, Operations):
 
         same = shape == x.shape
         out = self.local(
-            [own], x.bits, lambda part: part + zero.to(part.device), shape=shape, form=shifted if same else None
+            [own],
+            x.bits,
+            lambda part: self.add_public(part if same else part.expand(shape), shift.to(part.device)),
+            shape=shape,
+            form=shifted if same else None,
         )
         if same:
             out.origin = derived(own, shifted, whole=True)

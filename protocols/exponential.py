@@ -103,13 +103,13 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
 
     def combine() -> Tensor:
         public = form.public.reshape(-1)
-        part = torch.empty_like(public)
+        part = dealt.share.new_empty((public.numel(),))
         first = (STEP * torch.arange(count, device=public.device)).unsqueeze(1) + lowest
         for cut in p.memory.blocks(part.numel(), 8 * count):
             whole, fraction = split(public[cut])
             exponent = (whole - first).bitwise_and_(STEP * count - 1).add_(1023 + p.bits + lowest)
             weight = exponent.bitwise_left_shift_(52).view(torch.float64).mul_(_exp2(fraction)).round_()
-            torch.sum(weight.to(torch.int64).mul_(dealt.share[:, cut]), 0, out=part[cut])
+            part[cut] = dealt.share[:, cut].mul_(weight.to(torch.int64)).sum(0)
         return part.reshape(x.shape)
 
     part = p.part(x.shape, combine)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from protocols.ring import broadcast, outline
+from protocols.stacked import Stacked
 
 
 def elementwise(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
@@ -24,7 +25,8 @@ def elementwise(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
 
 def combined(x: Tensor, y: Tensor, function: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Return function(x, y), an elementwise function with broadcasting; a meta tensor of its shape where x is one."""
-    return outline(broadcast(x.shape, y.shape), x.dtype) if x.is_meta else function(x, y)
+    shapes_alone = x.is_meta and not isinstance(x, Stacked)
+    return outline(broadcast(x.shape, y.shape), x.dtype) if shapes_alone else function(x, y)
 
 
 @dataclass

@@ -129,12 +129,12 @@ def _part(p: Engine, series: Series, public: Tensor, mask: Mask) -> Generator[An
         return public
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
     constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
-    part, unit = torch.full_like(phase, constant if p.first else 0), 2.0**series.factor
+    part, unit = p.public(torch.full_like(phase, constant)), 2.0**series.factor
     a, b = (_column([c * unit for c in values[1:]], p.device) for values in (series.cosines, series.sines))
     for cut in p.memory.blocks(phase.numel(), 8 * _ARRAYS * terms):
         c, s = harmonics(phase[cut], terms)
         for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, None if b is None else -b))):
-            part[cut] += factor.round_().to(torch.int64).mul_(shares[:, k, cut]).sum(0)
+            part[cut] += shares[:, k, cut].mul_(factor.round_().to(torch.int64)).sum(0)
     return part.reshape(public.shape)
 
 
@@ -157,9 +157,14 @@ def _mix(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
 def open_phase(p: Engine, phase: Tensor) -> Generator[Any, None, tuple[Tensor, Mask]]:
     """Step: open the top 32 bits of a shared phase under a mask; (public, mask) in units of 2^-64 turns.
 
-    Every party drops its low bits itself, which costs up to n units of 2^-32 turns. Cost: 4 bytes, one round.
+    Every party drops its low bits itself, which costs up to n units of 2^-32 turns. Cost: 4 bytes, one round. Where
+    parties cannot do that (`Steps.exact`), all 64 bits are opened.
     """
     mask = p.mask(phase.shape)
+    if p.exact:
+        opening = p.open(phase, mask)
+        yield opening
+        return cast(Tensor, opening.value), mask
     opening = p.open(elementwise(phase, lambda x: shift_right(x, 32)), mask, 4)
     yield opening
     return elementwise(cast(Tensor, opening.value), lambda x: x << 32), mask.elementwise(lambda r: r << 32)

@@ -81,10 +81,10 @@ def conjunctions(p: Engine, inputs: Tensor, terms: tuple[tuple[int, ...], ...]) 
     if p.virtual:
         return outline((len(terms), *inputs.shape[1:]), torch.uint8)
     public = cast(Tensor, opening.value)
-    out = torch.empty((len(terms), *public.shape[1:]), dtype=torch.uint8, device=public.device)
+    out = mask.share.new_empty((len(terms), *public.shape[1:]))
     for cut in p.memory.blocks(public.shape[-1], (len(terms) << fan) * public[0, ..., 0].numel()):
         one = torch.full_like(public[:1, ..., cut], 255)
-        bank = [torch.zeros_like(one), one if p.first else torch.zeros_like(one)]
+        bank = [p.public(torch.zeros_like(one)), p.public(one)]
         value = torch.cat([*bank, mask.share[..., cut], dealt.share[..., cut]])[places]
         known = torch.cat([public[..., cut], one])[chosen]
         for i in reversed(range(fan)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from protocols.base import Share
-from protocols.compare import digits, table_of, tables
+from protocols.compare import digits, nothing, table_of, tables
 from protocols.gates import join_digits, node
 from protocols.planes import above, pick, planes
 from protocols.wire import unpack_bits
@@ -95,7 +95,7 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
     form = yield from p.masked(x)
     shape, n = (len(powers), *x.shape), x.numel
     if not n:
-        return p.part(shape, lambda: torch.zeros(shape, dtype=torch.uint8, device=p.device), torch.uint8)
+        return nothing(p, shape)
     dealing = tables(p, form.mask, 63, signed=True, digit=DIGIT)
     yield dealing
     width = (n + 7) // 8
@@ -135,7 +135,6 @@ def _reach(p: Engine, x: AdditiveShare, powers: Sequence[int]) -> Generator[Any,
     out = yield from join_digits(p, last[0], last[1], FAN)
 
     def finish() -> Tensor:
-        found = ~(out ^ chosen.rows(GROUPS - 1, signs)) if p.first else out
-        return unpack_bits(found, n).reshape(shape)
+        return unpack_bits(p.flip(out, ~chosen.rows(GROUPS - 1, signs)), n).reshape(shape)
 
     return p.part(shape, finish, torch.uint8)

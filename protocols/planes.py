@@ -63,7 +63,7 @@ def pick(memory: Memory, table: Tensor, index: Tensor) -> Tensor:
     ``table`` (digits, 2^d, width), ``index`` planes (digits, d, rows, width); the result is (digits, rows, width).
     """
     count, size, rows, width = index.shape
-    out = torch.empty((count, rows, width), dtype=torch.uint8, device=table.device)
+    out = table.new_empty((count, rows, width))
     for cut in memory.blocks(width, 8 * count * rows):
         entry = table[..., cut].unsqueeze(2)
         for place in range(size):

@@ -16,6 +16,7 @@ from torch import Tensor
 from parties import blank
 from protocols import limbs
 from protocols.base import Bilinear
+from protocols.stacked import Stacked
 
 WORD = 64
 
@@ -81,7 +82,9 @@ def times(x: Tensor, y: Tensor) -> Tensor:
 
 def matmul(a: Tensor, b: Tensor) -> Tensor:
     """Matrix product as torch.matmul; of int64 modulo 2^64, on any device (see `limbs`)."""
-    return torch.matmul(a, b) if a.dtype != torch.int64 or a.is_meta else limbs.matmul(a, b)
+    if a.dtype != torch.int64 or a.is_meta or isinstance(a, Stacked) or isinstance(b, Stacked):
+        return torch.matmul(a, b)
+    return limbs.matmul(a, b)
 
 
 def multiply_op() -> Bilinear:

@@ -166,20 +166,21 @@ def _sum(p: Engine, edges: AdditiveShare, units: list[int]) -> Generator[Any, No
 
     def combine() -> Tensor:
         mask = arithmetic.share.reshape(len(units) - 1, size)
-        out = torch.full((size,), units[0] if p.first else 0, dtype=torch.int64, device=mask.device)
+        out = p.public(torch.full((size,), units[0], dtype=torch.int64, device=mask.device))
         for cut, known, weights, rows in _rows(p.memory, form, units[1:], size):
-            out[cut] += weights.mul_(mask[:, cut][rows]).sum(0)
-            if p.first:
-                out[cut] += known
+            out[cut] += mask[:, cut][rows].mul_(weights).sum(0)
+            p.add_public_(out[cut], known)
         return out.reshape(shape)
 
     return p.part(shape, combine)
 
 
-def _phases(words: Tensor, where: Regions) -> Tensor:
-    """Phases of ring elements by region, 0 outside, in units of 2^-32 turns: int32 (regions, n)."""
+def _phases(words: Tensor, where: Regions, *, exact: bool) -> Tensor:
+    """Phases of ring elements by region, 0 outside, (regions, n): units of 2^-32 turns in int32; or 2^-64, exact."""
     shifts = torch.tensor([63 - where.span - e for e in where.starts], device=words.device).unsqueeze(1)
-    inside = (words << shifts).bitwise_right_shift_(32).to(torch.int32)
+    inside = words << shifts
+    if not exact:
+        inside = inside.bitwise_right_shift_(32).to(torch.int32)
     outside = inside.new_zeros((int(where.open), words.numel()))
     return torch.cat([outside, inside, outside])
 
@@ -189,21 +190,23 @@ def _phase(p: Engine, edges: AdditiveShare, x: AdditiveShare, where: Regions) ->
 
     The phase is the sum over the bits, times what the phase of x in one region is more than in the one before. That is
     linear in x = c - r but for the bits that are cut off, so it is taken of c, of r and of the shares of x apart.
-    Cost: as `_sum`; offline 4 bytes for each bit more, since it is wanted modulo 2^32.
+    Cost: as `_sum`; offline 4 bytes for each bit more, since it is wanted modulo 2^32. Where parties cannot cut bits
+    off (`Steps.exact`) all are kept.
     """
     bit = yield from p.masked_bit(edges)
     form = yield from p.masked(x)
     number = bits.arithmetic(p, bit.mask)
     count, size = edges.shape[0], x.numel
+    kind = torch.int64 if p.exact else torch.int32
 
     def cross(m: Tensor, r: Tensor) -> list[Tensor]:
         m, r = m.reshape(count, size), r.reshape(-1)
-        out = torch.empty((count, size), dtype=torch.int32, device=r.device)
+        out = torch.empty((count, size), dtype=kind, device=r.device)
         for cut in p.memory.blocks(size, 16 * count):
-            out[:, cut] = _phases(r[cut], where).diff(dim=0).mul_(m[:, cut])
+            out[:, cut] = _phases(r[cut], where, exact=p.exact).diff(dim=0).mul_(m[:, cut])
         return [out.reshape(edges.shape)]
 
-    dealing = p.deal([bit.mask, form.mask], Output(tuple(edges.shape), torch.int32), cross)
+    dealing = p.deal([bit.mask, form.mask], Output(tuple(edges.shape), kind), cross)
     yield from (number, dealing)
     arithmetic, dealt = number.mask, dealing.mask
 
@@ -212,11 +215,12 @@ def _phase(p: Engine, edges: AdditiveShare, x: AdditiveShare, where: Regions) ->
         known, part = form.public.reshape(-1), x.part.reshape(-1)
         out = torch.empty_like(part)
         for cut in p.memory.blocks(size, 24 * count):
-            e = public[:, cut].to(torch.int32)
-            mine = _phases(part[cut], where)
-            hidden = _phases(known[cut], where).diff(dim=0).mul_(mask[:, cut].to(torch.int32)).sub_(crossed[:, cut])
-            total = mine.diff(dim=0).mul_(e).add_(hidden.mul_(1 - 2 * e)).sum(0)
-            out[cut] = total.add_(mine[0]).bitwise_left_shift_(32)
+            e = public[:, cut].to(kind)
+            mine = _phases(part[cut], where, exact=p.exact)
+            jumps = _phases(known[cut], where, exact=p.exact).diff(dim=0)
+            hidden = (mask[:, cut] if p.exact else mask[:, cut].to(kind)).mul(jumps).sub_(crossed[:, cut])
+            total = mine.diff(dim=0).mul_(e).add_(hidden.mul_(1 - 2 * e)).sum(0).add_(mine[0])
+            out[cut] = total if p.exact else total.bitwise_left_shift_(32)
         return out.reshape(x.shape)
 
     return p.part(x.shape, combine)

@@ -51,7 +51,8 @@ class Dealt(Awaitable):
 class Steps(abc.ABC):
     """The tools of protocol steps.
 
-    ``device``: where parts lie; ``first``: rank 0; ``virtual``: client, dealer or planner, where parts are shapes only.
+    ``device``: where parts lie; ``first``: rank 0; ``virtual``: client, dealer or planner, where parts are shapes only;
+    ``exact``: parts come with MACs, so that nothing but linear functions can be computed on them.
     """
 
     device: torch.device
@@ -64,6 +65,7 @@ class Steps(abc.ABC):
     digit: ClassVar[int] = 4
     fan: ClassVar[int] = 4
     """Bits of a digit in comparisons, and inputs of an AND: larger ones take fewer rounds and more correlations."""
+    exact: ClassVar[bool] = False
 
     @abc.abstractmethod
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
@@ -113,9 +115,21 @@ class Steps(abc.ABC):
         self.scheduler.start(step, keep)
         return out
 
+    def public(self, value: Tensor) -> Tensor:
+        """This rank's part of public words or bits (packed or not): the first party's is the value itself."""
+        return value if self.first or self.virtual else torch.zeros_like(value)
+
     def add_public(self, part: Tensor, value: Tensor) -> Tensor:
         """Add a public value to a sharing: the first party does."""
         return part + value if self.first or self.virtual else part
+
+    def add_public_(self, part: Tensor, value: Tensor) -> Tensor:
+        """The same in the memory of ``part``, which is nobody else's."""
+        return part.add_(value) if self.first else part
+
+    def flip(self, part: Tensor, value: Tensor) -> Tensor:
+        """Add a public value to a sharing of bits: the first party does."""
+        return part ^ value if self.first and not self.virtual else part
 
     def make(self, shape: torch.Size, bits: int, step: Step, *, is_bit: bool = False) -> AdditiveShare:
         """Make a share whose part (or part and form) the step will return."""

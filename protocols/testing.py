@@ -170,10 +170,10 @@ def planned(make: Make, parties: int, case: Case, n: int) -> Cost:
     shape = torch.Size([n])
     shares = [_computed(protocol, protocol.share(None, shape, BITS, i % 2)) for i in range(len(case.ranges))]
     protocol.settle(*shares)
-    before, sent = party.counts.total("online").rounds, list(party.sent)
+    before, sent, dealt = party.counts.total("online").rounds, list(party.sent), protocol.offline_bytes
     protocol.settle(case.program(protocol, *shares))
     most = max(now - then for now, then in zip(party.sent, sent, strict=True))
-    return Cost(most, party.counts.total("online").rounds - before, protocol.offline_bytes)
+    return Cost(most, party.counts.total("online").rounds - before, protocol.offline_bytes - dealt)
 
 
 def check_cost(

@@ -109,9 +109,9 @@ def _group(p: Engine, values: Share, size: int) -> tuple[Share, Share]:
     def step() -> Generator[Any, None, Tensor]:
         part = yield from p.value(lost)
         n = rest.numel()
-        sign = p.memory.here(flip.unsqueeze(-1)) if p.first else torch.zeros((), dtype=torch.uint8)
+        sign = p.memory.here(flip.unsqueeze(-1))
         packed = p.part(
-            (size - 1, size, (n + 7) // 8), lambda: pack_bits(part.reshape(-1, n)[place] ^ sign), torch.uint8
+            (size - 1, size, (n + 7) // 8), lambda: pack_bits(p.flip(part.reshape(-1, n)[place], sign)), torch.uint8
         )
         result = yield from join_equal(p, packed)
         return unpack_bits(result, n).reshape(players.shape)

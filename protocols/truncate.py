@@ -122,7 +122,7 @@ def recombine(
     wrap = sign.add_(1).mul_(_signed(factor << (size - places)))
     known = _times_and_shift(c, factor, places).sub_(_signed((factor << (size - 2)) >> places))
     part = (wrap * top.share).sub_(high.share)
-    return part.add_(known) if p.first else part, Form(known, [(-1, high), (wrap, top)], grain)
+    return p.add_public_(part, known), Form(known, [(-1, high), (wrap, top)], grain)
 
 
 def _signed(word: int) -> int:

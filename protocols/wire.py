@@ -15,6 +15,7 @@ from parties import DryParty, Party, Role
 from protocols.memory import Memory
 from protocols.ring import as_bytes, outline
 from protocols.schedule import Opening
+from protocols.stacked import Stacked
 
 _NOTHING = torch.empty(0, dtype=torch.uint8)
 
@@ -25,17 +26,25 @@ _GATHER = 0x0102040810204080
 def pack_bits(bits: Tensor) -> Tensor:
     """Pack uint8 zeros and ones (..., n) into bytes (..., ceil(n / 8)), the first bit lowest."""
     n = bits.shape[-1]
+    if isinstance(bits, Stacked):
+        return type(bits)(pack_bits(bits.planes))
     if bits.is_meta:
         return outline((*bits.shape[:-1], (n + 7) // 8), torch.uint8)
     short = -n % 8
+    if not bits.numel():
+        return bits.new_zeros((*bits.shape[:-1], (n + 7) // 8))
     if short:
         bits = torch.nn.functional.pad(bits, (0, short))
+    elif bits.storage_offset() % 8:
+        bits = bits.clone()
     words = bits.contiguous().view(torch.int64)
     return (words * _GATHER).bitwise_right_shift_(56).to(torch.uint8)
 
 
 def unpack_bits(packed: Tensor, n: int) -> Tensor:
     """Undo `pack_bits`: bytes (..., ceil(n / 8)) to zeros and ones (..., n)."""
+    if isinstance(packed, Stacked):
+        return type(packed)(unpack_bits(packed.planes, n))
     if packed.is_meta:
         return outline((*packed.shape[:-1], n), torch.uint8)
     places = torch.arange(8, dtype=torch.uint8, device=packed.device)
@@ -67,7 +76,7 @@ def _label(openings: Sequence[Opening]) -> str:
     return f"open {len(openings)}"
 
 
-def _open_beside(
+def open_beside(
     party: Party, memory: Memory, openings: Sequence[Opening], sizes: Mapping[int, int], context: str
 ) -> None:
     """Open everything as a rank that computes on shapes: a planner counts, a client sends what it is the sender of."""
@@ -98,7 +107,7 @@ def open_all(party: Party, memory: Memory, openings: Sequence[Opening], context:
     # Words of eight bytes go first, so that they are aligned where they arrive.
     order = [opening for opening in openings if opening.width == 8] + [o for o in openings if o.width != 8]
     if isinstance(party, DryParty) or party.role is not Role.COMPUTING:
-        _open_beside(party, memory, order, sizes, context)
+        open_beside(party, memory, order, sizes, context)
         return
     mine = [opening for opening in openings if opening.sender in {None, party.rank}]
     given = torch.cat([to_bytes(o.part, o.width) for o in order if o.sender in {None, party.rank}] or [_NOTHING])

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mpc.tensor import SharedTensor
 from protocols.ring import broadcast, outline
+from protocols.stacked import Stacked
 
 
 class Kind(NamedTuple):
@@ -81,6 +82,10 @@ class Tally(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(issubclass(kind, SharedTensor) for kind in types):
             self.shared += 1
             return NotImplemented
+        stacked = next((kind for kind in types if issubclass(kind, Stacked)), None)
+        if stacked is not None:  # what it does to its planes is counted
+            with self:
+                return stacked.__torch_dispatch__(func, types, args, kwargs or {})
         out = _known(func, args) if self.on_shapes else None
         self.before()
         if out is None:

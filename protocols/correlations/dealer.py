@@ -127,17 +127,8 @@ class Correlations:
 
         Cost: the outputs' bytes once, from the dealer to the last party, offline.
         """
-        size = sum(output.bytes for output in outputs)
-        self.offline_bytes += size
-        if self.recorder is not None:
-            self.recorder.dealt(size)
-        self._dealt += 1
-        self._last = f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}"
-        self.note(self._last.encode())
-        if self._source is not None and self._source.dealt is not None and self.offline_bytes > self._source.dealt:
-            raise self._differs(f"{self._source.dealt} bytes of correlations were dealt, and the program wants more")
-        if any(output.bytes for output in outputs):
-            self._mark = self._program.digest()
+        described = f"{function.__module__} {function.__qualname__} {[(o.shape, o.dtype) for o in outputs]}"
+        self._ask(sum(output.bytes for output in outputs), described)
         if self.planning or self._is_client:
             return [Mask(outline(output.shape, output.dtype), None) for output in outputs]
         if not self._is_dealer:
@@ -145,6 +136,19 @@ class Correlations:
             return [Mask(take(output), None) for output in outputs]
         values = function(*(mask.secret for mask in masks))
         return [self._send(value, output) for value, output in zip(values, outputs, strict=True)]
+
+    def _ask(self, size: int, what: str) -> None:
+        """Account for ``size`` bytes that the dealer sends, and note what they are for."""
+        self.offline_bytes += size
+        if self.recorder is not None:
+            self.recorder.dealt(size)
+        self._dealt += 1
+        self._last = what
+        self.note(what.encode())
+        if self._source is not None and self._source.dealt is not None and self.offline_bytes > self._source.dealt:
+            raise self._differs(f"{self._source.dealt} bytes of correlations were dealt, and the program wants more")
+        if size:
+            self._mark = self._program.digest()
 
     def flush(self) -> None:
         """Send what the dealer has waiting. Called at the end of every round, on every rank."""
@@ -182,14 +186,18 @@ class Correlations:
         others = self._combine(output, self._streams[: self._party.computing - 1])
         correction = others  # in its place: fresh memory costs more than the subtraction
         torch.sub(value, others, out=correction) if output.additive else correction.bitwise_xor_(value)
+        self._put(correction)
+        return Mask(outline(output.shape, output.dtype), value)
+
+    def _put(self, correction: Tensor) -> None:
+        """Have a correction sent, now or with others."""
         if correction.numel():
             if self.recorder is not None:
-                self.recorder.gathers(output.bytes)
+                self.recorder.gathers(correction.nbytes)
             self._waiting.append(as_bytes(self._memory.to_host(correction)))
-            self._waiting_bytes += output.bytes
+            self._waiting_bytes += correction.nbytes
             if self._waiting_bytes >= FLUSH:
                 self.flush()
-        return Mask(outline(output.shape, output.dtype), value)
 
     def _own(self, output: Output) -> Tensor:
         return self._memory.uniform(output.shape, self._streams[0], output.dtype)

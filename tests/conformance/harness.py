@@ -50,6 +50,13 @@ def replicated_runner(program: Callable[[Any], Any]) -> Any:
     return simulate(3, program, protocol="replicated")[0]
 
 
+def authenticated_runner(program: Callable[[Any], Any]) -> Any:
+    """The same under MACs."""
+    from mpc import simulate
+
+    return simulate(3, program, protocol="authenticated")[0]
+
+
 def pretend_runner(program: Callable[[Any], Any]) -> Any:
     """The same with shares on a device that fails wherever CUDA would."""
     from mpc import simulate
@@ -61,6 +68,7 @@ def pretend_runner(program: Callable[[Any], Any]) -> Any:
 
 RUNNERS: dict[str, Runner] = {
     "plain": plain_runner, "additive": additive_runner, "replicated": replicated_runner, "pretend": pretend_runner,
+    "authenticated": authenticated_runner,
 }  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""What `authenticated` is made of: wide words, authenticated parts, their dealing, openings and checks."""
