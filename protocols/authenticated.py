@@ -35,7 +35,7 @@ from protocols.recorder import Recorder
 from protocols.schedule import Opening, Scheduler
 from protocols.steps import Dealing, Dealt
 from protocols.transcript import Transcript
-from protocols.trust import AUTHENTICATED, Trust
+from protocols.trust import AUTHENTICATED, AUTHENTICATED_FROM_FILES, Trust
 
 ROUNDING = ("chance", "faithful")
 
@@ -103,8 +103,8 @@ class Authenticated(Engine, Protocol):
 
     @property
     def trust(self) -> Trust:
-        """What one relies on."""
-        return AUTHENTICATED
+        """What one relies on: with a running dealer, or with files that one dealt beforehand."""
+        return AUTHENTICATED if self.party.dealer is not None else AUTHENTICATED_FROM_FILES
 
     # ---- openings and checks -----------------------------------------------------------------------------------
 

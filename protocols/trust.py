@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ADDITIVE", "ADDITIVE_FROM_FILES", "AUTHENTICATED", "REPLICATED", "Trust"]
+__all__ = ["ADDITIVE", "ADDITIVE_FROM_FILES", "AUTHENTICATED", "AUTHENTICATED_FROM_FILES", "REPLICATED", "Trust"]
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,15 @@ _MAJORITY = (
 _TWO = "two of three shares, {elements} random numbers each, which say nothing without the third"
 
 REPLICATED = Trust(True, "semi-honest", _ALONE, _MAJORITY, _OPEN, _TWO)
-AUTHENTICATED = Trust(
-    True,
-    "malicious, with abort",
-    (
-        "All computing parties but one may pool what they saw, with any clients, and send what they like.",
-        "They learn nothing more about the data, and a result that they changed is given out with chance 2^-34.",
-    ),
-    _DEALER,
-    (
-        "The dealer is trusted to deal correctly.",
-        "Shapes, numbers of rows and columns, the architecture, settings and the order of batches are public.",
-        "So are the number of steps, and the sizes and times of messages.",
-        "What is revealed can itself say much about single rows; no noise is added to it.",
-        "Data can be made up by its owner, and any rank can stop the run, also when it alone has been told a result.",
-    ),
+_LIARS = (
+    "All computing parties but one may pool what they saw, with any clients, and send what they like.",
+    "They learn nothing more about the data, and a result that they changed is given out with chance 2^-34.",
 )
+_STILL_OPEN = (
+    *_OPEN[1:-1],
+    "Data can be made up by its owner, and any rank can stop the run, also when it alone has a result.",
+)
+_WITH_MACS = "a share with its MAC, {elements} random numbers twice, which say nothing without all others"
+
+AUTHENTICATED = Trust(True, "malicious, with abort", _LIARS, _DEALER, _STILL_OPEN, _WITH_MACS)
+AUTHENTICATED_FROM_FILES = Trust(True, "malicious, with abort", _LIARS, _FILES, _STILL_OPEN, _WITH_MACS)
