@@ -37,7 +37,8 @@ def share(
         if got != tuple(shape):
             raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {got}")
     p.note(f"share {owner} {tuple(shape)} {bits} {is_bit}".encode())
-    mine = None if value is None else value.to(p.device, torch.uint8 if is_bit else torch.int64, copy=True)
+    kind = torch.uint8 if is_bit else torch.int64
+    mine = None if value is None or isinstance(p.party, DryParty) else value.to(p.device, kind, copy=True)
     step = _from_client if owner in p.party.clients else _from_party
     return p.make(shape, bits, step(p, mine, shape, owner, is_bit), is_bit=is_bit)
 

@@ -82,8 +82,8 @@ def test_columns_of_a_client_and_a_result_for_it_alone():
     assert results[CLIENT][2:] == (Role.CLIENT, [CLIENT])
 
 
-@pytest.mark.parametrize("n", [2, 3])
-def test_values_of_every_type(n):
+@pytest.mark.parametrize(("protocol", "n", "ranks"), [("additive", 2, 5), ("additive", 3, 6), ("replicated", 3, 5)])
+def test_values_of_every_type(protocol, n, ranks):
     whole = torch.tensor([[3, -4], [0, 7]])
     truth = torch.tensor([True, False, True, True, False, False, True, True, True])
     first, second = n, n + 1
@@ -97,7 +97,7 @@ def test_values_of_every_type(n):
         shown = [a * a, ~b, (c + d) * c, torch.where(b[:6], c[0], d[0]), torch.cat([e, d])]
         return [session.reveal(value, to=[1, second]) for value in shown]
 
-    results = mpc.simulate(n + 3, program, clients=2)
+    results = mpc.simulate(ranks, program, clients=2, protocol=protocol)
     x = X.double()
     want = [whole * whole, ~truth, 2 * x * x, x[0], X]
     for rank, values in enumerate(results):
@@ -125,10 +125,11 @@ def test_a_secret_model_of_a_client():
 
 def measured(session):
     """Bytes and rounds of a program with inputs of a client, and a result for it."""
-    x = session.share(X if session.rank == CLIENT else None, owner=CLIENT, shape=(96, 6))
-    y = session.share(Y > 0 if session.rank == CLIENT else None, owner=CLIENT, shape=(96, 1), dtype=torch.bool)
+    client = session.clients[0]
+    x = session.share(X if session.rank == client else None, owner=client, shape=(96, 6))
+    y = session.share(Y > 0 if session.rank == client else None, owner=client, shape=(96, 1), dtype=torch.bool)
     model = train(session, x, y.float())
-    session.reveal_module(model, to=[0, CLIENT])
+    session.reveal_module(model, to=[0, client])
     sent = session.counts.total("online")
     return sent.bytes_sent, sent.rounds, session.protocol.offline_bytes
 
@@ -139,6 +140,14 @@ def test_planned_and_sent():
     assert (plan.bytes, plan.rounds, plan.offline) == real[1]
     assert plan.client_bytes == real[CLIENT][0] == 2 * (96 * 6 * 8 + 96 // 8)
     assert real[CLIENT][1] == 1 + 3, "its inputs share a round, the weights are of three precisions"
+
+
+def test_planned_and_sent_of_three_parties():
+    plan = mpc.plan(measured, 4, clients=1, protocol="replicated")
+    real = mpc.simulate(4, measured, clients=1, protocol="replicated")
+    assert plan.bytes == max(sent for sent, _, _ in real[:3])
+    assert plan.rounds == max(rounds for _, rounds, _ in real[:3])
+    assert plan.client_bytes == real[3][0] == 3 * 2 * (96 * 6 * 8 + 96 // 8)
 
 
 def test_what_a_client_holds():
@@ -293,22 +302,24 @@ def test_what_was_agreed_on_holds_for_clients(tmp_path):
     assert events["dealer"] == ["intent", "intent", "refused"]
 
 
-def test_saved_shares(tmp_path):
+@pytest.mark.parametrize(("protocol", "client"), [("additive", 2), ("replicated", 3)])
+def test_saved_shares(tmp_path, protocol, client):
     def save(session):
-        x = session.share(X if session.rank == CLIENT else None, owner=CLIENT)
+        x = session.share(X if session.rank == client else None, owner=client)
         y = session.share(Y if session.rank == 0 else None, owner=0)
         model = train(session, x, y)
-        return session.save_module(model, tmp_path), session.reveal(model(x), to=CLIENT)
+        return session.save_module(model, tmp_path), session.reveal(model(x), to=client)
 
     def load(session):
-        x = session.share(X if session.rank == CLIENT else None, owner=CLIENT)
+        x = session.share(X if session.rank == client else None, owner=client)
         model = session.load_module(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 1)), tmp_path)
-        return session.reveal(model(x), to=CLIENT)
+        return session.reveal(model(x), to=client)
 
-    saved = mpc.simulate(4, save, clients=1)
-    assert [path is None for path, _ in saved] == [False, False, True, True]
-    assert len(list(tmp_path.iterdir())) == 2
-    torch.testing.assert_close(mpc.simulate(4, load, clients=1)[CLIENT], saved[CLIENT][1], atol=1e-5, rtol=0)
+    saved = mpc.simulate(4, save, clients=1, protocol=protocol)
+    assert [path is None for path, _ in saved] == [rank >= client for rank in range(4)]
+    assert len(list(tmp_path.iterdir())) == client
+    again = mpc.simulate(4, load, clients=1, protocol=protocol)
+    torch.testing.assert_close(again[client], saved[client][1], atol=1e-5, rtol=0)
 
 
 def test_correlations_from_files(tmp_path):

@@ -81,8 +81,9 @@ def test_training_depends_on_what_its_data_do(name, monkeypatch):
     assert check(taint) > 20
 
 
+@pytest.mark.parametrize("protocol", ["additive", "replicated"])
 @pytest.mark.parametrize("where", ["around", "inside"])
-def test_a_real_run_has_the_graph_of_the_dry_run(where):
+def test_a_real_run_has_the_graph_of_the_dry_run(where, protocol):
     def program(session):
         if where == "around":
             return training("logistic")(session)()
@@ -92,10 +93,10 @@ def test_a_real_run_has_the_graph_of_the_dry_run(where):
         return found
 
     with Following() if where == "around" else nullcontext() as around:
-        results = mpc.simulate(3, program)
+        results = mpc.simulate(3, program, protocol=protocol)
         real = around or results[0]
         graphs = dict(real.graphs)
-        mpc.plan(lambda session: results.append(program(session)))
+        mpc.plan(lambda session: results.append(program(session)), protocol=protocol)
     dry = (around or results[-1]).graphs[0]
     assert len(dry) > 30
     assert dry.graph == graphs[0].graph

@@ -35,9 +35,12 @@ def check_groupings(p, rank):
         assert sum(row.alone for row in rows) <= total.rounds <= sum(row.rounds for row in rows)
 
 
-@pytest.mark.parametrize(("ranks", "clients"), [(3, 0), (4, 0), (4, 1)])
+@pytest.mark.parametrize(
+    ("protocol", "ranks", "clients"),
+    [("additive", 3, 0), ("additive", 4, 0), ("additive", 4, 1), ("replicated", 3, 0), ("replicated", 4, 1)],
+)
 @pytest.mark.parametrize("program", ALL)
-def test_around_a_simulation_it_has_everything_that_the_transport_counts(program, ranks, clients):
+def test_around_a_simulation_it_has_everything_that_the_transport_counts(program, protocol, ranks, clients):
     dealt = []
 
     def run(session):
@@ -46,7 +49,7 @@ def test_around_a_simulation_it_has_everything_that_the_transport_counts(program
         return session.counts
 
     with mpc.profile() as p:
-        counts = mpc.simulate(ranks, run, clients=clients)
+        counts = mpc.simulate(ranks, run, clients=clients, protocol=protocol)
     assert p.ranks == list(range(ranks))
     for rank in p.ranks:
         check_equal(p.total(rank), counts[rank])
