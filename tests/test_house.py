@@ -71,6 +71,12 @@ def test_the_cost_table_is_the_declared_one():
     assert table() in (ROOT / "protocols" / "README.md").read_text("utf-8")
 
 
+def test_the_schemes_are_those_of_the_declared_costs():
+    from protocols.schemes import table
+
+    assert table() in (ROOT / "protocols" / "README.md").read_text("utf-8")
+
+
 def test_nothing_reads_outside_the_project():
     scripts = [path for path in (ROOT / "launch_scripts").rglob("*") if path.is_file()]
     for path in [*SOURCES, *(ROOT / "tests").rglob("*.py"), *scripts]:
