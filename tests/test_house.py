@@ -71,6 +71,38 @@ def test_the_cost_table_is_the_declared_one():
     assert table() in (ROOT / "protocols" / "README.md").read_text("utf-8")
 
 
+PROTOCOLS = {
+    "additive": ("additive.py", "clients.py", "revealing.py"),
+    "replicated": ("replicated.py", "trio"),
+    "authenticated": ("authenticated.py", "macs"),
+}
+"""Files of each protocol; what several use names none of them."""
+
+
+@pytest.mark.parametrize("own", [*PROTOCOLS, "what several use"])
+def test_no_file_of_a_protocol_knows_another(own):
+    folder = ROOT / "protocols"
+    owners = {folder / file: name for name, files in PROTOCOLS.items() for file in files}
+    modules = {f"protocols.{path.stem}": name for path, name in owners.items()}
+
+    def owner(path):
+        return owners.get(path) or owners.get(path.parent) or "what several use"
+
+    beside = {"__init__.py", "costs.py", "schemes.py", "testing.py"}  # what registers, declares and compares them
+    files = [path for path in folder.rglob("*.py") if owner(path) == own and path.name not in beside]
+    assert files
+    for path in files:
+        tree = ast.parse(path.read_text("utf-8"))
+        typed = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+        skipped = {id(node) for branch in typed for node in ast.walk(branch)} if own == "what several use" else set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and id(node) not in skipped:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                for name in names:
+                    found = next((o for m, o in modules.items() if name == m or name.startswith(f"{m}.")), own)
+                    assert found == own, f"{path} imports {name}"
+
+
 def test_the_schemes_are_those_of_the_declared_costs():
     from protocols.schemes import table
 
