@@ -22,7 +22,7 @@ from mpc.report.record import read_record
 from mpc.report.trust import in_force
 from parties import ConfigurationError, RevealRefused
 from parties.job import read_job
-from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES
+from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES, REPLICATED
 
 SECRET = 1234.5625
 
@@ -216,6 +216,9 @@ def test_the_threat_model_in_force(tmp_path):
     assert "neither encrypted" in said("mpi", encrypted=False).links[0]
     files = said("tls", encrypted=True, protocol=ADDITIVE_FROM_FILES)
     assert any("files of correlations" in each for each in files.apart)
+    trio = said("tls", encrypted=True, protocol=REPLICATED)
+    assert any("No two of the three" in each for each in trio.apart)
+    assert not any("dealer" in each for each in (*trio.curious, *trio.apart, *trio.open))
     threads = said("threads", encrypted=False)
     assert not threads.protects
     assert threads.curious == threads.apart == ()
