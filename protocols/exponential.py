@@ -109,7 +109,7 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
             whole, fraction = split(public[cut])
             exponent = (whole - first).bitwise_and_(STEP * count - 1).add_(1023 + p.bits + lowest)
             weight = exponent.bitwise_left_shift_(52).view(torch.float64).mul_(_exp2(fraction)).round_()
-            part[cut] = dealt.share[:, cut].mul_(weight.to(torch.int64)).sum(0)
+            part[cut] = (dealt.share[:, cut] * weight.to(torch.int64)).sum(0)
         return part.reshape(x.shape)
 
     part = p.part(x.shape, combine)

@@ -134,7 +134,7 @@ def _part(p: Engine, series: Series, public: Tensor, mask: Mask) -> Generator[An
     for cut in p.memory.blocks(phase.numel(), 8 * _ARRAYS * terms):
         c, s = harmonics(phase[cut], terms)
         for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, None if b is None else -b))):
-            part[cut] += shares[:, k, cut].mul_(factor.round_().to(torch.int64)).sum(0)
+            part[cut] += (shares[:, k, cut] * factor.round_().to(torch.int64)).sum(0)
     return part.reshape(public.shape)
 
 
