@@ -98,7 +98,7 @@ class Replicated(Work, Protocol):
             for one in cast("list[Passing]", openings):
                 value = cast(Tensor, one.value)
                 if any(to == self.party.rank for _, to in one.routes):
-                    self._observe(self.memory.to_host(to_bytes(value, one.width)))
+                    self._observe(self.memory.to_host(to_bytes(value, one.width)).clone())  # steps may write to it
 
     def note(self, what: bytes) -> None:
         if self._closed:
