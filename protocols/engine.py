@@ -44,10 +44,10 @@ class Engine(Steps, Operations):
         out.data = self.public(public)
         out.ready = True
         if not is_bit:
-            nothing = torch.zeros((), dtype=torch.int64, device=self.device).expand(value.shape)
             out.form = Form(public, [])
             if self.dealing:
-                mask = Mask(public if self.virtual else nothing, nothing)
+                secret = torch.zeros(value.shape, dtype=torch.int64, device=self.device)
+                mask = Mask(secret if self.early else public, secret)
             else:
                 mask = Mask(self.public(torch.zeros_like(public)), None)
             out.clean = Form(public, [(-1, mask)])
