@@ -73,6 +73,7 @@ def _gate(p: Engine, b: AdditiveShare, x: AdditiveShare, shape: torch.Size) -> G
     opening = p.ahead(p.any_form(x))
     mask = yield from p.covering_bit(b)
     if mask is not None and opening.ready:  # both travel with the opening of the bit
+        yield opening
         _crossed(p, mask, opening.result)
     bit = yield from p.masked_bit(b)
     yield opening
