@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def invert(p: Engine, b: AdditiveShare) -> Share:
     """Not b. No message."""
-    one = torch.ones((), dtype=torch.uint8)
+    one = torch.ones((), dtype=torch.uint8, device=p.device)
     out = p.local([b], 0, lambda part: p.flip(part, one), is_bit=True, shape=b.shape)
 
     def derive(form: BitForm) -> BitForm:

@@ -117,8 +117,8 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
         return (yield from narrow(p, part, p.bits + 2, width(p.bits)))
     # The power fills 63 bits and is not negative: half of the range is taken off, and put back when it is cut.
     half = 1 << (WORD - 2)
-    value, out = yield from narrow(p, p.add_public(part, torch.tensor(-half)), p.bits + 2, 8)
-    back = torch.tensor(half >> (p.bits + 2))
+    value, out = yield from narrow(p, p.add_public(part, torch.tensor(-half, device=p.device)), p.bits + 2, 8)
+    back = torch.tensor(half >> (p.bits + 2), device=p.device)
     return p.part(x.shape, lambda: p.add_public(value, back)), out.shifted(back)
 
 

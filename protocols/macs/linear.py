@@ -67,7 +67,7 @@ def _times(x: Any, y: Any) -> Tensor:
     x, y = (x, y) if isinstance(x, Words) else (y, x)
     if isinstance(y, Part):
         raise NotLinearError("a product of two authenticated parts is not linear")
-    if isinstance(y, Tensor) and y.dim():
+    if isinstance(y, Tensor) and (y.dim() or y.is_meta):  # a number that is a shape alone has no value
         if y.dtype.is_floating_point:
             raise NotLinearError(f"authenticated parts are multiplied by integers, got {y.dtype}")
         return wide.times(aligned(x, max(x.dim(), y.dim())), y.to(torch.int64))

@@ -220,8 +220,12 @@ def _scanned(case: Case, victim: str) -> Iterator[None]:
 
     def knock(data: bytes) -> socket.socket:
         stranger = socket.create_connection(case.homes[victim], 1, source_address=("127.66.0.1", 0))
-        stranger.settimeout(1)
-        stranger.sendall(data)
+        try:
+            stranger.settimeout(1)
+            stranger.sendall(data)
+        except OSError:
+            stranger.close()
+            raise
         case.scanned += 1
         return stranger
 

@@ -37,7 +37,7 @@ def test_a_small_network_by_hand():
     assert sum(row.sent for row in rows.values()) == first.sent + relu.sent + last.sent
     steps = found(p, "module", "step")
     assert steps["1", "truncate._cut"].sent == hidden
-    assert steps["1", "bits.integer"].sent == 3
+    assert steps["1", "products._gate"].sent == 3
     assert [rows[place, ""].calls for place in ("0", "1", "2", "(Sequential)")] == [1, 1, 1, 1]
 
     assert set(found(back, "part")) == {"backward", "forward", "other"}  # a sum outside modules, and settle
