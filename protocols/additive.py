@@ -19,6 +19,7 @@ from parties import ConfigurationError, DryParty, Observer, Party, Role, Seeds, 
 from parties.needs import NEEDS, Needs
 from protocols import clients, revealing
 from protocols.additive_share import AdditiveShare
+from protocols.asked import check_dealt, check_input, check_options, receivers_of
 from protocols.base import Protocol, Share
 from protocols.correlations.dealer import Correlations, Deal, Output
 from protocols.correlations.source import Messages, Source
@@ -32,8 +33,6 @@ from protocols.steps import Dealt
 from protocols.transcript import Transcript
 from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES, Trust
 from protocols.wire import open_all, to_bytes
-
-ROUNDING = ("chance", "faithful")
 
 
 def _own(x: Share) -> AdditiveShare:
@@ -65,17 +64,8 @@ class Additive(Engine, Protocol):
         beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets
         the bytes of every opened (masked) value, for tests of their distribution.
         """
-        files = source is not None and party.role is not Role.DEALER
-        if (party.dealer is None) != files or party.computing < 2:
-            raise ConfigurationError(
-                f"protocol 'additive' needs two or more computing parties, and a dealer or files that one dealt "
-                f"beforehand; got {party.size} ranks, dealer "
-                f"{'missing' if party.dealer is None else f'on rank {party.dealer}'}, {'' if files else 'no '}files"
-            )
-        if not 8 <= bits <= 24:
-            raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
-        if rounding not in ROUNDING:
-            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
+        check_dealt(self.name, party, given=source is not None)
+        check_options(bits, rounding)
         self.bits = bits
         self.faithful = rounding == "faithful"
         self._observe = observe
@@ -141,11 +131,7 @@ class Additive(Engine, Protocol):
         return self._input(value, shape, 0, owner, is_bit=True)
 
     def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
-        self._check_rank("owner", owner)
-        if self.party.rank == owner and not isinstance(self.party, DryParty):
-            got = None if value is None else tuple(value.shape)
-            if got != tuple(shape):
-                raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {got}")
+        check_input(self.party, value, shape, owner)
         if owner in self.party.clients:
             return clients.share(self, value, torch.Size(shape), bits, owner, is_bit=is_bit)
         out = AdditiveShare(torch.Size(shape), bits, is_bit)
@@ -181,17 +167,9 @@ class Additive(Engine, Protocol):
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own, kind="reveal")
-        receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
-        for rank in receivers:
-            self._check_rank("receiver", rank)
+        receivers = receivers_of(self.party, to)
         value = revealing.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
-
-    def _check_rank(self, what: str, rank: int) -> None:
-        if not 0 <= rank < self.party.computing + len(self.party.clients):
-            n, c = self.party.computing, len(self.party.clients)
-            beside = f" or a client, {n} to {n + c - 1}" if c else ""
-            raise ConfigurationError(f"{what} must be a computing party, 0 to {n - 1}{beside}; got {rank}")
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
         """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""

@@ -22,6 +22,7 @@ from torch import Tensor
 from parties import ConfigurationError, DisagreementError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
 from parties.needs import NEEDS, Needs
 from protocols.additive_share import AdditiveShare
+from protocols.asked import check_dealt, check_input, check_options, receivers_of
 from protocols.base import Protocol, Share
 from protocols.correlations.dealer import Deal, Output
 from protocols.correlations.source import Messages, Source
@@ -36,8 +37,6 @@ from protocols.schedule import Opening, Scheduler
 from protocols.steps import Dealing, Dealt
 from protocols.transcript import Transcript
 from protocols.trust import AUTHENTICATED, AUTHENTICATED_FROM_FILES, Trust
-
-ROUNDING = ("chance", "faithful")
 
 
 def _own(x: Share) -> AdditiveShare:
@@ -67,17 +66,8 @@ class Authenticated(Engine, Protocol):
 
         ``device``: the host, or its memory. ``observe`` gets the bytes of every opened (masked) value.
         """
-        files = source is not None and party.role is not Role.DEALER
-        if (party.dealer is None) != files or party.computing < 2:
-            raise ConfigurationError(
-                f"protocol 'authenticated' needs two or more computing parties, and a dealer or files that one dealt "
-                f"beforehand; got {party.size} ranks, dealer "
-                f"{'missing' if party.dealer is None else f'on rank {party.dealer}'}, {'' if files else 'no '}files"
-            )
-        if not 8 <= bits <= 24:
-            raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
-        if rounding not in ROUNDING:
-            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
+        check_dealt(self.name, party, given=source is not None)
+        check_options(bits, rounding)
         self.bits = bits
         self.faithful = rounding == "faithful"
         self._observe = observe
@@ -190,11 +180,7 @@ class Authenticated(Engine, Protocol):
         return self._input(value, shape, 0, owner, is_bit=True)
 
     def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
-        self._check_rank("owner", owner)
-        if self.party.rank == owner and not isinstance(self.party, DryParty):
-            got = None if value is None else tuple(value.shape)
-            if got != tuple(shape):
-                raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {got}")
+        check_input(self.party, value, shape, owner)
         return inputs.share(self, value, torch.Size(shape), bits, owner, is_bit=is_bit)
 
     def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
@@ -204,18 +190,10 @@ class Authenticated(Engine, Protocol):
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own, kind="reveal")
-        receivers = list(range(self.party.computing)) if to is None else sorted(set(to))
-        for rank in receivers:
-            self._check_rank("receiver", rank)
+        receivers = receivers_of(self.party, to)
         self.note(f"reveal {receivers} {label}".encode())
         value = revealing.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
-
-    def _check_rank(self, what: str, rank: int) -> None:
-        if not 0 <= rank < self.party.computing + len(self.party.clients):
-            n, c = self.party.computing, len(self.party.clients)
-            beside = f" or a client, {n} to {n + c - 1}" if c else ""
-            raise ConfigurationError(f"{what} must be a computing party, 0 to {n - 1}{beside}; got {rank}")
 
     def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:

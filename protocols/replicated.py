@@ -21,6 +21,7 @@ from parties.needs import NEEDS, Needs
 from parties.prg import SEED_SIZE, Generator, derive
 from protocols import precision
 from protocols.additive_share import AdditiveShare
+from protocols.asked import check_options, receivers_of
 from protocols.base import Bilinear, Protocol, Share, Structural
 from protocols.functions import interval_function
 from protocols.memory import Memory
@@ -35,8 +36,6 @@ from protocols.trio.share import ReplicatedShare
 from protocols.trio.work import Work
 from protocols.trust import REPLICATED, Trust
 from protocols.wire import to_bytes
-
-ROUNDING = ("chance", "faithful")
 
 
 def _own(x: Share) -> ReplicatedShare:
@@ -68,10 +67,7 @@ class Replicated(Work, Protocol):
                 f"protocol 'replicated' needs exactly three computing parties and no dealer; got {party.computing} "
                 f"computing, {'no dealer' if party.dealer is None else f'a dealer on rank {party.dealer}'}"
             )
-        if not 8 <= bits <= 24:
-            raise ConfigurationError(f"fraction bits must be from 8 to 24, got {bits}")
-        if rounding not in ROUNDING:
-            raise ConfigurationError(f"rounding must be one of {', '.join(ROUNDING)}; got {rounding!r}")
+        check_options(bits, rounding)
         self.bits = bits
         self.faithful = rounding == "faithful"
         self._observe = observe
@@ -135,17 +131,9 @@ class Replicated(Work, Protocol):
         """
         own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
         self.settle(own, kind="reveal")
-        receivers = list(range(3)) if to is None else sorted(set(to))
-        for rank in receivers:
-            self.check_rank("receiver", rank)
+        receivers = receivers_of(self.party, to)
         value = revealing.reveal(self, own, receivers, label)
         return value if value is None or x.is_bit else value << (x.bits - own.bits)
-
-    def check_rank(self, what: str, rank: int) -> None:
-        """Raise ConfigurationError unless that rank is a party or a client."""
-        if not 0 <= rank < 3 + len(self.party.clients):
-            beside = f" or a client, 3 to {2 + len(self.party.clients)}" if self.party.clients else ""
-            raise ConfigurationError(f"{what} must be a computing party, 0 to 2{beside}; got {rank}")
 
     def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:

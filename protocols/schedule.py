@@ -237,3 +237,28 @@ class Scheduler:
             task.finish(stop.value)
             return
         wanted.waiters.append(task)
+
+
+class Scheduled:
+    """Whoever runs steps by a scheduler."""
+
+    scheduler: Scheduler
+
+    def follow(self, dependencies: Dependencies) -> None:
+        """See `Protocol.follow`."""
+        self.scheduler.follow(dependencies)
+
+    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
+        """See `Operations.bound`."""
+        return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
+
+    def ahead(self, step: Step) -> Beside:
+        """Run a step whose result is taken later, so that what it opens joins the round of what comes next."""
+        out = Beside()
+
+        def keep(result: Any) -> None:
+            out.result = result
+            self.scheduler.release(out)
+
+        self.scheduler.start(step, keep)
+        return out

@@ -17,11 +17,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 from protocols.additive_share import AdditiveShare, BitForm, derived
 from protocols.base import Share
 from protocols.correlations.dealer import Deal, Output
-from protocols.dependencies import Dependencies
 from protocols.form import Form, Mask, join_forms
 from protocols.memory import Memory
 from protocols.ring import outline
-from protocols.schedule import Awaitable, Beside, Opening, Scheduler, Step
+from protocols.schedule import Awaitable, Opening, Scheduled, Step
 from protocols.wire import pack_bits, unpack_bits
 
 VIEW_RATIO = 8
@@ -48,7 +47,7 @@ class Dealt(Awaitable):
         self.ready = True
 
 
-class Steps(abc.ABC):
+class Steps(Scheduled, abc.ABC):
     """The tools of protocol steps.
 
     ``device``: where parts lie; ``first``: rank 0; ``virtual``: client, dealer or planner, where parts are shapes only;
@@ -57,7 +56,6 @@ class Steps(abc.ABC):
 
     device: torch.device
     memory: Memory
-    scheduler: Scheduler
     first: bool
     virtual: bool
     early: ClassVar[bool] = False
@@ -92,28 +90,9 @@ class Steps(abc.ABC):
             part = part ^ mask.share if width is None else part + mask.share
         return self.scheduler.queue(Opening(part, width, sender), after)
 
-    def follow(self, dependencies: Dependencies) -> None:
-        """See `Protocol.follow`."""
-        self.scheduler.follow(dependencies)
-
-    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
-        """See `Protocol.bound`."""
-        return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
-
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on other ranks and the planner a meta tensor, without computing."""
         return outline(shape, dtype) if self.virtual else compute()
-
-    def ahead(self, step: Step) -> Beside:
-        """Run a step whose result is taken later, so that what it opens joins the round of what comes next."""
-        out = Beside()
-
-        def keep(result: Any) -> None:
-            out.result = result
-            self.scheduler.release(out)
-
-        self.scheduler.start(step, keep)
-        return out
 
     def public(self, value: Tensor) -> Tensor:
         """This rank's part of public words or bits (packed or not): the first party's is the value itself."""

@@ -12,11 +12,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 from parties import Generator as Stream
 from parties import Party, Seeds
 from protocols.base import Share
-from protocols.dependencies import Dependencies
 from protocols.memory import Memory
 from protocols.program import Program
 from protocols.ring import outline
-from protocols.schedule import Beside, Scheduler, Step
+from protocols.schedule import Beside, Scheduled, Step
 from protocols.trio.group import Group, Parts
 from protocols.trio.routes import Passing
 from protocols.trio.share import ReplicatedShare
@@ -25,7 +24,7 @@ from protocols.wire import pack_bits, unpack_bits
 RING = ((0, 2), (1, 0), (2, 1))
 """Party i sends its summand to party i - 1, for which it is the second part."""
 
-class Circle:
+class Circle(Scheduled):
     """Three parties. ``virtual``: this rank does not compute, and its parts are shapes."""
 
     bits: int
@@ -33,7 +32,6 @@ class Circle:
     device: torch.device
     party: Party
     memory: Memory
-    scheduler: Scheduler
     seeds: Seeds | None
     program: Program
     public: Stream
@@ -45,14 +43,6 @@ class Circle:
     def note(self, what: bytes) -> None:
         """See `Operations.note`."""
         self.program.note(what)
-
-    def follow(self, dependencies: Dependencies) -> None:
-        """See `Protocol.follow`."""
-        self.scheduler.follow(dependencies)
-
-    def bound(self, compute: Callable[[], Any]) -> Callable[[], Any]:
-        """See `Operations.bound`."""
-        return compute if self.scheduler.dependencies is None else self.scheduler.dependencies.bound(compute)
 
     def queue(self, passing: Passing, after: int | None = None) -> Passing:
         """Have something sent in the next round. ``after``: what it depends on, if not on all that the step used."""
@@ -104,17 +94,6 @@ class Circle:
             self.scheduler.start(step(), lambda _: self.scheduler.release(out))  # type: ignore[arg-type]
 
         out.start = self.scheduler.bound(start)
-        return out
-
-    def ahead(self, step: Step) -> Beside:
-        """Run a step whose result is taken later."""
-        out = Beside()
-
-        def keep(result: Any) -> None:
-            out.result = result
-            self.scheduler.release(out)
-
-        self.scheduler.start(step, keep)
         return out
 
     # ---- the forms of a share ----------------------------------------------------------------------------------

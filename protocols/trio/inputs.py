@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DryParty, Seeds
+from parties import DryParty, Seeds
+from protocols.asked import check_input
 from protocols.ring import outline
 from protocols.schedule import Step
 from protocols.trio.group import Parts
@@ -31,11 +32,7 @@ def share(
     party, once; 16 from a client to each party; one round. Security: every party sees a uniform number in place of the
     value.
     """
-    p.check_rank("owner", owner)
-    if p.party.rank == owner and not isinstance(p.party, DryParty):
-        got = None if value is None else tuple(value.shape)
-        if got != tuple(shape):
-            raise ConfigurationError(f"rank {owner} owns an input of shape {tuple(shape)}, got {got}")
+    check_input(p.party, value, shape, owner)
     p.note(f"share {owner} {tuple(shape)} {bits} {is_bit}".encode())
     kind = torch.uint8 if is_bit else torch.int64
     mine = None if value is None or isinstance(p.party, DryParty) else value.to(p.device, kind, copy=True)
