@@ -15,22 +15,17 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
+from parties import ConfigurationError, Party
 from parties.needs import NEEDS, Needs
 from protocols import clients, revealing
 from protocols.additive_share import AdditiveShare
-from protocols.asked import check_dealt, check_input, check_options, receivers_of
-from protocols.base import Protocol, Share
-from protocols.correlations.dealer import Correlations, Deal, Output
-from protocols.correlations.source import Messages, Source
-from protocols.engine import Engine
-from protocols.form import Mask
+from protocols.base import Share
+from protocols.correlations.dealer import Correlations
+from protocols.correlations.source import Source
+from protocols.dealt import FromDealer
 from protocols.memory import Memory
-from protocols.recorder import Recorder
 from protocols.ring import outline
-from protocols.schedule import Opening, Scheduler
-from protocols.steps import Dealt
-from protocols.transcript import Transcript
+from protocols.schedule import Opening
 from protocols.trust import ADDITIVE, ADDITIVE_FROM_FILES, Trust
 from protocols.wire import open_all, to_bytes
 
@@ -39,7 +34,7 @@ def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
 
 
-class Additive(Engine, Protocol):
+class Additive(FromDealer[Correlations]):
     """Additive sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "additive"
@@ -64,26 +59,10 @@ class Additive(Engine, Protocol):
         beforehand, on the dealer (a `DryParty`) and then on the parties; None: a dealer takes part. ``observe`` gets
         the bytes of every opened (masked) value, for tests of their distribution.
         """
-        check_dealt(self.name, party, given=source is not None)
-        check_options(bits, rounding)
-        self.bits = bits
-        self.faithful = rounding == "faithful"
-        self._observe = observe
-        self.party = party
-        self.first = party.rank == 0
-        self.virtual = planning or party.role is not Role.COMPUTING
-        self.dealing = party.role is Role.DEALER
-        self.memory = device if isinstance(device, Memory) else Memory(device)
-        self.device = self.memory.device
-        self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
-        if source is None and self._seeds is not None:
-            source = Messages(party, self._seeds)
-        self.correlations = Correlations(party, source, self.memory)
-        self.transcript = Transcript(party.session, self.memory)
-        self.scheduler = Scheduler(self._exchange)
-        if party.role is Role.DEALER:
-            # The last party may be waiting for correlations while the dealer waits for the last party.
-            party.before_waiting = self.correlations.flush
+        memory = device if isinstance(device, Memory) else Memory(device)
+        super().__init__(
+            party, bits, rounding, memory, planning=planning, source=source, observe=observe, stream=Correlations
+        )
 
     @property
     def trust(self) -> Trust:
@@ -99,42 +78,17 @@ class Additive(Engine, Protocol):
             for opening in openings:
                 self._observe(self.memory.to_host(to_bytes(cast(Tensor, opening.value), opening.width)))
 
-    def note(self, what: bytes) -> None:
-        self.correlations.note(what)
-
-    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
-        return self.correlations.mask(shape, dtype, owner)
-
-    def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Dealt:
-        return Dealt(self.correlations.deal(masks, [output], function)[0])
-
-    def watch(self, recorder: Recorder | None) -> None:
-        self.scheduler.recorder = self.correlations.recorder = recorder
-        self.party.observer = recorder or Observer()
-
-    @property
-    def offline_bytes(self) -> int:
-        """Bytes of corrections from the dealer."""
-        return self.correlations.offline_bytes
-
     # ---- in and out --------------------------------------------------------------------------------------------
 
-    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
+    def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
         """No message: the others' parts come from seeds they have in common with the owner, who keeps the rest.
 
         The first product opens the input under a mask that its owner knows: 8 bytes an element, from the owner alone.
         The input of a client is opened so at once, in the next round; see `clients.share`.
         """
-        return self._input(value, shape, bits, owner, is_bit=False)
-
-    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
-        return self._input(value, shape, 0, owner, is_bit=True)
-
-    def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
-        check_input(self.party, value, shape, owner)
         if owner in self.party.clients:
-            return clients.share(self, value, torch.Size(shape), bits, owner, is_bit=is_bit)
-        out = AdditiveShare(torch.Size(shape), bits, is_bit)
+            return clients.share(self, value, shape, bits, owner, is_bit=is_bit)
+        out = AdditiveShare(shape, bits, is_bit)
         out.keep = out.ready = True
         out.owner = None if is_bit else owner
         out.after = self.scheduler.learned(owner)
@@ -155,21 +109,14 @@ class Additive(Engine, Protocol):
         out.data = part
         return out
 
-    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
-        """Open x to the receivers, unmasked: they learn the value, and nothing else since parts are re-randomised.
+    def _reveal(self, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
+        """Open x unmasked: receivers learn the value, and nothing else since parts are re-randomised.
 
-        Surplus fraction bits are cut off before, so that what is revealed has the session's precision. Then the parties
-        compare ``label`` and the hash of everything opened so far; if these differ, nothing is opened.
-
-        Receivers may be clients; None: all computing parties.
-
-        Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each receiver.
+        Before, the parties compare ``label`` and the hash of everything opened so far; if these differ, nothing is
+        opened. Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) to each
+        receiver.
         """
-        own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
-        self.settle(own, kind="reveal")
-        receivers = receivers_of(self.party, to)
-        value = revealing.reveal(self, own, receivers, label)
-        return value if value is None or x.is_bit else value << (x.bits - own.bits)
+        return revealing.reveal(self, x, receivers, label)
 
     def fresh_zero(self, shape: torch.Size, *, is_bit: bool) -> Tensor:
         """Return this party's part of a uniform sharing of zero, from pairwise seeds. No message."""
@@ -182,13 +129,6 @@ class Additive(Engine, Protocol):
                 else:
                     part += word if self.party.rank < peer else -word
         return part
-
-    def settle(self, *shares: Share, kind: str = "settle") -> None:
-        for x in shares:
-            own = _own(x)
-            own.begin()
-            self.scheduler.settle(own, kind)  # type: ignore[arg-type]
-        self.correlations.flush()
 
     def export(self, x: Share) -> Tensor | None:
         self.settle(x)
@@ -208,12 +148,3 @@ class Additive(Engine, Protocol):
             out.data = part.to(self.device, copy=True)
         out.ready = True
         return out
-
-    def finish(self) -> None:
-        self.correlations.finish()
-
-    def close(self) -> None:
-        """Forget the seeds and generators. Nothing can be shared or opened afterwards."""
-        self.correlations.close()
-        if self._seeds is not None:
-            self._seeds.erase()

@@ -19,23 +19,17 @@ from typing import ClassVar, NoReturn, cast
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DisagreementError, DryParty, Observer, Party, Role, Seeds, exchange_seeds
+from parties import ConfigurationError, DisagreementError, Party
 from parties.needs import NEEDS, Needs
 from protocols.additive_share import AdditiveShare
-from protocols.asked import check_dealt, check_input, check_options, receivers_of
-from protocols.base import Protocol, Share
-from protocols.correlations.dealer import Deal, Output
-from protocols.correlations.source import Messages, Source
-from protocols.engine import Engine
-from protocols.form import Mask
+from protocols.base import Share
+from protocols.correlations.source import Source
+from protocols.dealt import FromDealer
 from protocols.macs import check, dealing, inputs, revealing, wide
 from protocols.macs.linear import Bits, Words
 from protocols.macs.opening import Checked, open_all
 from protocols.memory import Memory
-from protocols.recorder import Recorder
-from protocols.schedule import Opening, Scheduler
-from protocols.steps import Dealing, Dealt
-from protocols.transcript import Transcript
+from protocols.schedule import Opening
 from protocols.trust import AUTHENTICATED, AUTHENTICATED_FROM_FILES, Trust
 
 
@@ -43,7 +37,7 @@ def _own(x: Share) -> AdditiveShare:
     return cast(AdditiveShare, x)
 
 
-class Authenticated(Engine, Protocol):
+class Authenticated(FromDealer[dealing.Authenticated]):
     """Authenticated sharing for n parties and a dealer. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "authenticated"
@@ -66,30 +60,21 @@ class Authenticated(Engine, Protocol):
 
         ``device``: the host, or its memory. ``observe`` gets the bytes of every opened (masked) value.
         """
-        check_dealt(self.name, party, given=source is not None)
-        check_options(bits, rounding)
-        self.bits = bits
-        self.faithful = rounding == "faithful"
-        self._observe = observe
-        self.party = party
-        self.first = party.rank == 0
-        self.virtual = planning or party.role is not Role.COMPUTING
-        self.dealing = party.role is Role.DEALER
-        self.memory = device if isinstance(device, Memory) else Memory(device)
-        if self.memory.device.type == "cuda":
+        memory = device if isinstance(device, Memory) else Memory(device)
+        if memory.device.type == "cuda":
             raise ConfigurationError(f"protocol 'authenticated' computes on the cpu; got device {str(device)!r}")
-        self.device = self.memory.device
-        self._seeds: Seeds | None = None if isinstance(party, DryParty) else exchange_seeds(party)
-        if source is None and self._seeds is not None:
-            source = Messages(party, self._seeds)
-        self.correlations = dealing.Authenticated(party, source, self.memory)
-        self.transcript = Transcript(party.session, self.memory)
-        self.scheduler = Scheduler(self._exchange)
+        super().__init__(
+            party,
+            bits,
+            rounding,
+            memory,
+            planning=planning,
+            source=source,
+            observe=observe,
+            stream=dealing.Authenticated,
+        )
         self._checker = check.Checker(party, self.correlations.key)
         self._checker.begin()
-        if party.role is Role.DEALER:
-            # The last party may be waiting for correlations while the dealer waits for the last party.
-            party.before_waiting = self.correlations.flush
 
     @property
     def trust(self) -> Trust:
@@ -125,12 +110,8 @@ class Authenticated(Engine, Protocol):
         self.party.fail(error)
         raise error
 
-    def open(
-        self, part: Tensor, mask: Mask, width: int | None = 8, sender: int | None = None, after: int | None = None
-    ) -> Opening:
-        if not self.virtual:
-            part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(Checked(part, width, sender), after)
+    def opening(self, part: Tensor, width: int | None, sender: int | None) -> Opening:
+        return Checked(part, width, sender)
 
     # ---- public values -----------------------------------------------------------------------------------------
 
@@ -149,58 +130,15 @@ class Authenticated(Engine, Protocol):
     def flip(self, part: Tensor, value: Tensor) -> Tensor:
         return part ^ self.public(value)
 
-    # ---- correlations ------------------------------------------------------------------------------------------
-
-    def note(self, what: bytes) -> None:
-        self.correlations.note(what)
-
-    def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
-        return self.correlations.mask(shape, dtype, owner)
-
-    def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Dealing:
-        (mask,) = self.correlations.deal(masks, [output], function)
-        return Dealt(mask)
-
-    def watch(self, recorder: Recorder | None) -> None:
-        self.scheduler.recorder = self.correlations.recorder = recorder
-        self.party.observer = recorder or Observer()
-
-    @property
-    def offline_bytes(self) -> int:
-        """Bytes of corrections from the dealer."""
-        return self.correlations.offline_bytes
-
     # ---- in and out --------------------------------------------------------------------------------------------
 
-    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
-        """Share an input: see `macs.inputs.share`."""
-        return self._input(value, shape, bits, owner, is_bit=False)
-
-    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
-        return self._input(value, shape, 0, owner, is_bit=True)
-
     def _input(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool) -> Share:
-        check_input(self.party, value, shape, owner)
-        return inputs.share(self, value, torch.Size(shape), bits, owner, is_bit=is_bit)
+        return inputs.share(self, value, shape, bits, owner, is_bit=is_bit)
 
-    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
-        """Open x to the receivers, after a check of all that was opened: see `macs.revealing.reveal`.
-
-        Surplus fraction bits are cut off before, so that what is revealed has the session's precision.
-        """
-        own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
-        self.settle(own, kind="reveal")
-        receivers = receivers_of(self.party, to)
+    def _reveal(self, x: AdditiveShare, receivers: Sequence[int], label: str) -> Tensor | None:
+        """Open x after a check of all that was opened, and check that opening too: see `macs.revealing.reveal`."""
         self.note(f"reveal {receivers} {label}".encode())
-        value = revealing.reveal(self, own, receivers, label)
-        return value if value is None or x.is_bit else value << (x.bits - own.bits)
-
-    def settle(self, *shares: Share, kind: str = "settle") -> None:
-        for x in shares:
-            own = _own(x)
-            own.begin()
-            self.scheduler.settle(own, kind)  # type: ignore[arg-type]
-        self.correlations.flush()
+        return revealing.reveal(self, x, receivers, label)
 
     def export(self, x: Share) -> Tensor | None:
         """Return this rank's own part, modulo 2^64 and without its MAC: `restore` cannot take it back."""
@@ -216,12 +154,3 @@ class Authenticated(Engine, Protocol):
             "protocol 'authenticated' cannot take up stored shares: their MACs belong to the keys of another session; "
             "reveal what is to be stored, or store it under another protocol"
         )
-
-    def finish(self) -> None:
-        self.correlations.finish()
-
-    def close(self) -> None:
-        """Forget the seeds, generators and keys. Nothing can be shared or opened afterwards."""
-        self.correlations.close()
-        if self._seeds is not None:
-            self._seeds.erase()

@@ -88,7 +88,15 @@ class Steps(Scheduled, abc.ABC):
         """
         if not self.virtual and not mask.empty:
             part = part ^ mask.share if width is None else part + mask.share
-        return self.scheduler.queue(Opening(part, width, sender), after)
+        return self.queue(self.opening(part, width, sender), after)
+
+    def opening(self, part: Tensor, width: int | None, sender: int | None) -> Opening:
+        """An opening of masked parts; see `open`."""
+        return Opening(part, width, sender)
+
+    def queue(self, opening: Opening, after: int | None = None) -> Opening:
+        """Have something opened in the next round; see `Scheduler.queue`."""
+        return self.scheduler.queue(opening, after)
 
     def part(self, shape: Sequence[int], compute: Callable[[], Tensor], dtype: torch.dtype = torch.int64) -> Tensor:
         """Return what a computing party computes; on other ranks and the planner a meta tensor, without computing."""

@@ -134,17 +134,11 @@ class Group(Engine):
             return torch.zeros(output.shape, dtype=output.dtype, device=self.device)
         return function(*(mask.secret for mask in masks))[0]
 
-    def open(
-        self,
-        part: Tensor,
-        mask: Mask,
-        width: int | None = 8,
-        sender: int | None = None,
-        after: int | None = None,
-    ) -> Opening:
-        if not self.virtual:
-            part = part ^ mask.share if width is None else part + mask.share
-        return self._circle.queue(self.between(part, width), after)
+    def opening(self, part: Tensor, width: int | None, sender: int | None) -> Passing:
+        return self.between(part, width)
+
+    def queue(self, opening: Opening, after: int | None = None) -> Opening:
+        return self._circle.queue(cast(Passing, opening), after)
 
     def between(self, part: Tensor, width: int | None) -> Passing:
         """An opening of what the two who compute hold parts of."""
