@@ -11,133 +11,56 @@ shares; its truncation fails with some probability, the one here does not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, DryParty, Observer, Party, Role, exchange_seeds
+from parties import ConfigurationError, Party
 from parties.needs import NEEDS, Needs
-from parties.prg import SEED_SIZE, Generator, derive
 from protocols import precision
 from protocols.additive_share import AdditiveShare
-from protocols.asked import check_options, receivers_of
-from protocols.base import Bilinear, Protocol, Share, Structural
+from protocols.base import Bilinear, Share
 from protocols.functions import interval_function
-from protocols.memory import Memory
-from protocols.program import Program
-from protocols.recorder import Recorder
-from protocols.ring import broadcast, joined, multiply_op, outline
-from protocols.schedule import Opening, Scheduler, Step
-from protocols.trio import inputs, revealing
+from protocols.ring import broadcast, multiply_op, outline
+from protocols.schedule import Step
+from protocols.trio import revealing
+from protocols.trio.among import AmongThree
 from protocols.trio.group import Group
-from protocols.trio.routes import Passing, pass_all
 from protocols.trio.share import ReplicatedShare
 from protocols.trio.work import Work
 from protocols.trust import REPLICATED, Trust
-from protocols.wire import to_bytes
 
 
 def _own(x: Share) -> ReplicatedShare:
     return cast(ReplicatedShare, x)
 
 
-class Replicated(Work, Protocol):
+class Replicated(Work, AmongThree):
     """Replicated sharing among three parties. See `protocols.base.Protocol` for the operations."""
 
     name: ClassVar[str] = "replicated"
     needs: ClassVar[Needs] = NEEDS["replicated"]
 
-    def __init__(
-        self,
-        party: Party,
-        bits: int = 20,
-        *,
-        rounding: str = "chance",
-        device: str | torch.device | Memory = "cpu",
-        planning: bool = False,
-        observe: Callable[[Tensor], None] | None = None,
-    ) -> None:
-        """Set up the seeds with the other parties. The arguments are those of `Additive`, which say more.
-
-        Raises ConfigurationError unless there are three computing parties and no dealer.
-        """
-        if party.computing != 3 or party.dealer is not None:
-            raise ConfigurationError(
-                f"protocol 'replicated' needs exactly three computing parties and no dealer; got {party.computing} "
-                f"computing, {'no dealer' if party.dealer is None else f'a dealer on rank {party.dealer}'}"
-            )
-        check_options(bits, rounding)
-        self.bits = bits
-        self.faithful = rounding == "faithful"
-        self._observe = observe
-        self.party = party
-        self.virtual = planning or party.role is not Role.COMPUTING
-        self.memory = device if isinstance(device, Memory) else Memory(device)
-        self.device = self.memory.device
-        self.seeds = None if isinstance(party, DryParty) else exchange_seeds(party)
-        self.program = Program()
-        self.public = Generator(derive(bytes(SEED_SIZE), "third parts of inputs", party.session))
-        self.scheduler = Scheduler(self._exchange)
+    def __init__(self, party: Party, bits: int = 20, **options: Any) -> None:
+        """Set up the seeds with the other parties; see `AmongThree`."""
+        super().__init__(party, bits, **options)
         self.groups = [Group(self, dealer) for dealer in range(3)]
-        self.sent = [0, 0, 0]
-        self._closed = False
 
     @property
     def trust(self) -> Trust:
         """What one relies on: that no two parties collude, and that all follow the protocol."""
         return REPLICATED
 
-    def _exchange(self, openings: list[Opening]) -> None:
-        pass_all(self.party, self.memory, openings, str(self.program))
-        if self._observe is not None:
-            for one in cast("list[Passing]", openings):
-                value = cast(Tensor, one.value)
-                if any(to == self.party.rank for _, to in one.routes):
-                    self._observe(self.memory.to_host(to_bytes(value, one.width)).clone())  # steps may write to it
-
-    def note(self, what: bytes) -> None:
-        if self._closed:
-            raise ConfigurationError("the session is over: nothing can be shared, computed or opened any more")
-        super().note(what)
-
-    def watch(self, recorder: Recorder | None) -> None:
-        self.scheduler.recorder = recorder
-        self.party.observer = recorder or Observer()
-
     # ---- in and out --------------------------------------------------------------------------------------------
 
-    def share(self, value: Tensor | None, shape: torch.Size, bits: int, owner: int) -> Share:
-        """Cost: 8 bytes an element, from the owner to one party, in the next round; see `trio.inputs`."""
-        return inputs.share(self, value, torch.Size(shape), bits, owner, is_bit=False)
+    def _reveal(self, x: ReplicatedShare, receivers: Sequence[int], label: str) -> Tensor | None:
+        """First the parties compare the digest of the program and ``label``; if these differ, nothing is opened.
 
-    def share_bits(self, value: Tensor | None, shape: torch.Size, owner: int) -> Share:
-        return inputs.share(self, value, torch.Size(shape), 0, owner, is_bit=True)
-
-    def constant(self, value: Tensor, bits: int) -> Share:
-        is_bit = value.dtype == torch.bool
-        out = ReplicatedShare(value.shape, 0 if is_bit else bits, is_bit)
-        public = outline(value.shape, out.dtype) if self.virtual else value.to(self.device, out.dtype, copy=True)
-        rank, none = self.party.rank, torch.zeros_like(public)
-        out.parts = (public, public) if self.virtual else (public if rank == 0 else none, public if rank == 2 else none)
-        out.ready = True
-        return out
-
-    def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
-        """Open x to the receivers, None: all three parties. Surplus fraction bits are cut off before.
-
-        First the parties compare the digest of the program and ``label``; if these differ, nothing is opened. Cost: two
-        rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) at most to each receiver.
+        Cost: two rounds; each party sends 32 bytes to every other, and 8 an element (a bit: one byte) at most to each
+        receiver.
         """
-        own = _own(x if x.is_bit or x.bits <= self.bits else self.rescale(x, self.bits))
-        self.settle(own, kind="reveal")
-        receivers = receivers_of(self.party, to)
-        value = revealing.reveal(self, own, receivers, label)
-        return value if value is None or x.is_bit else value << (x.bits - own.bits)
-
-    def settle(self, *shares: Share, kind: str = "settle") -> None:
-        for x in shares:
-            self.scheduler.settle(self.ahead(self.parts(_own(x))), kind)
+        return revealing.reveal(self, x, receivers, label)
 
     def export(self, x: Share) -> Tensor | None:
         """Return this party's summand, made fresh by a sharing of zero."""
@@ -157,39 +80,14 @@ class Replicated(Work, Protocol):
         return out
 
     def close(self) -> None:
-        """Forget the seeds and generators. Nothing can be shared or opened afterwards."""
-        self._closed = True
         for group in self.groups:
             group.close()
-        if self.seeds is not None:
-            self.seeds.erase()
+        super().close()
 
     # ---- local -------------------------------------------------------------------------------------------------
 
-    def add(self, x: Share, y: Share) -> Share:
-        x, y = precision.align(self, self._number(x), self._number(y))
-        return self.local([_own(x), _own(y)], x.bits, torch.add, shape=broadcast(x.shape, y.shape))
-
-    def negate(self, x: Share) -> Share:
-        own = _own(self._number(x))
-        out = self.local([own], own.bits, torch.neg, shape=own.shape)
-        out.negated = own
-        return out
-
-    def add_constant(self, x: Share, value: Tensor, bits: int) -> Share:
-        x = self._number(x)
-        if bits > x.bits:
-            x = self._lift(x, bits)
-        public = self.memory.here(value) << (x.bits - bits)
-        shape = broadcast(x.shape, value.shape)
-
-        def wide(part: Tensor) -> Tensor:
-            return part if part.shape == shape else part.expand(shape)
-
-        return self.local([_own(x)], x.bits, wide, shape=shape, public=lambda part: part + public)
-
     def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
-        x = self._number(x)
+        x = self.number(x)
         if to is not None and x.bits + bits <= to:
             factor = int(value) << (to - x.bits - bits)
             return self.local([_own(x)], to, lambda part: part * factor, shape=x.shape)
@@ -201,42 +99,6 @@ class Replicated(Work, Protocol):
         shape = broadcast(x.shape, value.shape)
         return self.local([_own(x)], x.bits + bits, lambda part: part * public, shape=shape)
 
-    def shift(self, x: Share, power: int) -> Share:
-        x = self._number(x)
-        if x.bits - power < 0:
-            x = self._lift(x, power)
-        return self.local([_own(x)], x.bits - power, lambda part: part, shape=x.shape)
-
-    def _lift(self, x: Share, bits: int) -> ReplicatedShare:
-        factor = 1 << (bits - x.bits)
-        return self.local([_own(x)], bits, lambda part: part * factor, shape=x.shape)
-
-    def structural(self, x: Share, move: Structural) -> Share:
-        return self.local([_own(x)], x.bits, move, is_bit=x.is_bit)
-
-    def join(self, shares: Sequence[Share], move: Callable[[list[Tensor]], Tensor]) -> Share:
-        shape = joined(move, [x.shape for x in shares])
-        is_bit = all(x.is_bit for x in shares)
-        same = list(shares) if is_bit else precision.align(self, *(self._number(x) for x in shares))
-        own = [_own(x) for x in same]
-        return self.local(own, own[0].bits, lambda *parts: move(list(parts)), is_bit=is_bit, shape=shape)
-
-    def linear(
-        self, x: Share, function: Callable[[Tensor], Tensor], *, shape: Sequence[int] | None = None
-    ) -> Share:
-        own = _own(self._number(x))
-        return self.local([own], own.bits, function, shape=shape)
-
-    def linear_public(self, x: Share, value: Tensor, bits: int, op: Bilinear) -> Share:
-        x, value, bits = precision.fit(self, self._number(x), value, bits)
-        self.note(op.name.encode())
-        public = outline(value.shape) if self.virtual else value.to(self.device, copy=True)
-        shape = op.shape(x.shape, value.shape)
-        return self.local([_own(x)], x.bits + bits, lambda part: op.apply(part, public), shape=shape)
-
-    def _number(self, x: Share) -> Share:
-        return self.integer(x) if x.is_bit else x
-
     # ---- products ----------------------------------------------------------------------------------------------
 
     def multiply(self, x: Share, y: Share) -> Share:
@@ -247,7 +109,7 @@ class Replicated(Work, Protocol):
         """op(x, y), of any length. Cost: 8 bytes an element of the result, one round, unless only its rescaled value is
         used. Security: nothing is sent but under a fresh sharing of zero. Source: Araki et al. 2016 (section 3).
         """
-        x, y = precision.operands(self, self._number(x), self._number(y))
+        x, y = precision.operands(self, self.number(x), self.number(y))
         self.note(op.name.encode())
         shape = op.shape(x.shape, y.shape)
         return self.make(shape, x.bits + y.bits, self._product(_own(x), _own(y), op.apply, shape), summed=True)
@@ -271,9 +133,9 @@ class Replicated(Work, Protocol):
         Cost of a fresh product: two rounds, 12 bytes an element from who deals, 8 and those of the places cut from each
         of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
         """
-        x = self._number(x)
+        x = self.number(x)
         if x.bits <= bits:
-            return x if x.bits == bits else self._lift(x, bits)
+            return x if x.bits == bits else self.lift(x, bits)
         key = ("rescaled", bits, faithful or self.faithful)
         if key not in x.facts:
             self.note(f"rescale {x.bits} {bits} {faithful}".encode())
@@ -283,13 +145,13 @@ class Replicated(Work, Protocol):
     # ---- bits --------------------------------------------------------------------------------------------------
 
     def negative(self, x: Share) -> Share:
-        x = self._number(x)
+        x = self.number(x)
         if "negative" not in x.facts:
             x.facts["negative"] = self.halved(x, lambda g, v: g.negative(v))
         return cast(Share, x.facts["negative"])
 
     def zero(self, x: Share) -> Share:
-        x = self._number(x)
+        x = self.number(x)
         if "zero" not in x.facts:
             x.facts["zero"] = self.halved(x, lambda g, v: g.zero(v))
         return cast(Share, x.facts["zero"])
@@ -305,10 +167,6 @@ class Replicated(Work, Protocol):
         shape = broadcast(b.shape, c.shape)
         step = self._product(_own(b), _own(c), torch.bitwise_and, shape)
         return self.make(shape, 0, step, is_bit=True, summed=True)
-
-    def differ(self, b: Share, c: Share) -> Share:
-        shape = broadcast(b.shape, c.shape)
-        return self.local([_own(b), _own(c)], 0, torch.bitwise_xor, is_bit=True, shape=shape)
 
     def integer(self, b: Share) -> Share:
         """Cost: 8 bytes an element from who deals and from each of the two others; two rounds."""
@@ -355,7 +213,7 @@ class Replicated(Work, Protocol):
         return self._function(x, function, lambda g, v: g.interval(v, function))
 
     def _function(self, x: Share, name: str, run: Callable[[Group, AdditiveShare], Share]) -> Share:
-        x = precision.operand(self, self._number(x))
+        x = precision.operand(self, self.number(x))
         key = ("function", name)
         if key not in x.facts:
             x.facts[key] = self.elementwise([x], run)
@@ -364,12 +222,12 @@ class Replicated(Work, Protocol):
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
         if x.shape[dim] == 0:
             raise ConfigurationError(f"maximum of an empty axis: shape {tuple(x.shape)}, dim {dim}")
-        x = precision.operand(self, self._number(x))
+        x = precision.operand(self, self.number(x))
         kept = torch.Size([1 if k == dim % len(x.shape) else size for k, size in enumerate(x.shape)])
         best, hot = self.by_rows(x, dim, (kept, x.shape), lambda g, v: g.maximum(v, 0))
         return best(), self.defer(x.shape, 0, hot, is_bit=True)
 
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
-        x = precision.operand(self, self._number(x))
+        x = precision.operand(self, self.number(x))
         values, index = self.by_rows(x, dim, (x.shape, x.shape), lambda g, v: g.sort(v, 0, descending=descending))
         return values(), index()

@@ -18,11 +18,11 @@ from protocols.trio.share import ReplicatedShare
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
-    from protocols.replicated import Replicated
+    from protocols.trio.among import AmongThree
 
 
 def share(
-    p: Replicated, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool
+    p: AmongThree, value: Tensor | None, shape: torch.Size, bits: int, owner: int, *, is_bit: bool
 ) -> ReplicatedShare:
     """Share the value of rank ``owner``: int64 words, or truth values. The others pass None.
 
@@ -44,7 +44,7 @@ def _less(value: Tensor, part: Tensor) -> Tensor:
     return value ^ part if value.dtype == torch.uint8 else value - part
 
 
-def _from_party(p: Replicated, value: Tensor | None, shape: torch.Size, owner: int, is_bit: bool) -> Step:
+def _from_party(p: AmongThree, value: Tensor | None, shape: torch.Size, owner: int, is_bit: bool) -> Step:
     rank, after, before = p.party.rank, (owner + 1) % 3, (owner + 2) % 3
     kind = torch.uint8 if is_bit else torch.int64
     known = outline(shape, kind)
@@ -63,7 +63,7 @@ def _from_party(p: Replicated, value: Tensor | None, shape: torch.Size, owner: i
 
 
 def _from_client(
-    p: Replicated, value: Tensor | None, shape: torch.Size, owner: int, is_bit: bool
+    p: AmongThree, value: Tensor | None, shape: torch.Size, owner: int, is_bit: bool
 ) -> Generator[Any, None, Parts]:
     kind = torch.uint8 if is_bit else torch.int64
     parts = [outline(shape, kind)] * 3

@@ -1,0 +1,126 @@
+"""`verified`: three parties, replicated shares modulo 2^64 as in `replicated`, safe against one that lies; no dealer.
+
+Security model: malicious with abort, honest majority: one party alone may send what it likes, and learns nothing; a
+result that it changed is given out with chance 2^-40 at most. Two that pool what they hold know everything. Every
+message is a party's summand of a product, or a value that one party shares; what it must be is written down as a claim
+(`proofs.claims`), and all claims are checked in one batch before anything is revealed (`proofs.check`), without opening
+one. Nothing else is ever opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor
+
+from parties import ConfigurationError, Party
+from parties.needs import NEEDS, Needs
+from protocols import precision
+from protocols.base import Bilinear, Share
+from protocols.proofs.claims import Claim, Claims
+from protocols.proofs.pieces import PartsStep, Pieces
+from protocols.ring import multiply_op, outline
+from protocols.trio.share import ReplicatedShare
+
+
+def _own(x: Share) -> ReplicatedShare:
+    return cast(ReplicatedShare, x)
+
+
+class Verified(Pieces):
+    """Replicated sharing among three parties, one of which may lie. See `protocols.base.Protocol`."""
+
+    name: ClassVar[str] = "verified"
+    needs: ClassVar[Needs] = NEEDS["replicated"]
+    stores: ClassVar[bool] = False
+
+    def __init__(self, party: Party, bits: int = 20, **options: Any) -> None:
+        """Set up the seeds with the other parties; see `AmongThree`."""
+        super().__init__(party, bits, **options)
+        self.claims = Claims()
+
+    # ---- in and out --------------------------------------------------------------------------------------------
+
+    def _reveal(self, x: ReplicatedShare, receivers: Sequence[int], label: str) -> Tensor | None:
+        raise NotImplementedError
+
+    def export(self, x: Share) -> Tensor | None:
+        raise NotImplementedError
+
+    def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
+        """Refused: a party could change what it stored without notice."""
+        raise ConfigurationError(
+            "protocol 'verified' cannot take up stored shares, which a party could have changed; reveal what is to be "
+            "stored, or store it under another protocol"
+        )
+
+    # ---- products ----------------------------------------------------------------------------------------------
+
+    def multiply(self, x: Share, y: Share) -> Share:
+        """x * y elementwise. Cost: 8 bytes an element, one round."""
+        return self.gate(x, y) if x.is_bit or y.is_bit else self.product(x, y, multiply_op())
+
+    def product(self, x: Share, y: Share, op: Bilinear) -> Share:
+        """op(x, y), of any length. Cost: 8 bytes an element of the result, one round."""
+        x, y = precision.operands(self, self.number(x), self.number(y))
+        self.note(op.name.encode())
+        shape = op.shape(x.shape, y.shape)
+        return self.make(shape, x.bits + y.bits, self._product(_own(x), _own(y), op, shape))
+
+    def _product(self, x: ReplicatedShare, y: ReplicatedShare, op: Bilinear, shape: torch.Size) -> PartsStep:
+        one, other = self.ahead(self.parts(x)), self.ahead(self.parts(y))
+        yield from (one, other)
+        left, right = one.result, other.result
+        if op == multiply_op():
+            return (yield from self.times([(left, right)]))
+        (a, b), (c, d) = left, right
+        total = outline(shape) if self.virtual else op.apply(a, c + d) + op.apply(b, c)
+        out = yield from self.around(total)
+        self.claims.add(Claim([(left, right)], out, op=op))
+        return out
+
+    # ---- what other files bring ------------------------------------------------------------------------------------
+
+    def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
+        raise NotImplementedError
+
+    def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
+        raise NotImplementedError
+
+    def negative(self, x: Share) -> Share:
+        raise NotImplementedError
+
+    def zero(self, x: Share) -> Share:
+        raise NotImplementedError
+
+    def invert(self, b: Share) -> Share:
+        return self.local([_own(b)], 0, lambda part: part, is_bit=True, shape=b.shape, public=lambda part: part ^ 1)
+
+    def both(self, b: Share, c: Share) -> Share:
+        raise NotImplementedError
+
+    def integer(self, b: Share) -> Share:
+        raise NotImplementedError
+
+    def gate(self, b: Share, x: Share) -> Share:
+        raise NotImplementedError
+
+    def exp(self, x: Share) -> Share:
+        raise NotImplementedError
+
+    def scaled(self, x: Share, function: str) -> Share:
+        raise NotImplementedError
+
+    def periodic(self, x: Share, function: str) -> Share:
+        raise NotImplementedError
+
+    def interval(self, x: Share, function: str) -> Share:
+        raise NotImplementedError
+
+    def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
+        raise NotImplementedError
+
+    def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
+        raise NotImplementedError
