@@ -77,6 +77,10 @@ NEEDS: Mapping[str, Needs] = MappingProxyType(
         "authenticated": Needs(
             trust="one party keeps its shares to itself; the others may do anything, and can at most end the run",
         ),
+        "verified": Needs(
+            3, 3, dealer=False,
+            trust="no two of the three parties pool what they hold; one may do anything, and can at most end the run",
+        ),
         "plain": Needs(
             1, 1, dealer=False,
             trust="there is nothing to trust: one process sees everything",

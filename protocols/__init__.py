@@ -21,6 +21,7 @@ from protocols.authenticated import Authenticated
 from protocols.base import Bilinear, Cost, Protocol, Registry, Share
 from protocols.plain import InsecurePlain
 from protocols.replicated import Replicated
+from protocols.verified import Verified
 
 __all__ = [
     "Additive",
@@ -32,6 +33,7 @@ __all__ = [
     "Registry",
     "Replicated",
     "Share",
+    "Verified",
     "make",
     "names",
     "needs",
@@ -43,6 +45,7 @@ _REGISTRY.register("additive", Additive)
 _REGISTRY.register("authenticated", Authenticated)
 _REGISTRY.register("plain", InsecurePlain)
 _REGISTRY.register("replicated", Replicated)
+_REGISTRY.register("verified", Verified)
 
 make = _REGISTRY.make
 register = _REGISTRY.register

@@ -3,8 +3,8 @@
 Security model: semi-honest, honest majority: one party alone learns nothing; two that pool what they hold know
 everything. Clients, which own inputs or receive results and do not compute, learn nothing beside; a client and one
 party together neither. Products are sums of what parties compute alone (Araki, Furukawa, Lindell, Nof, Ohara 2016), so
-that a dot product of any length costs one ring element. Everything else is done in groups, see `trio.group`: for every
-third of the elements another party deals correlations to the two others. ABY3 (Mohassel and Rindal 2018) has the same
+that a dot product of any length costs one ring element. Everything else is done in groups, see `groups.group`: for
+every third of the elements another party deals correlations to the two others. ABY3 (Mohassel and Rindal 2018) has the same
 shares; its truncation fails with some probability, the one here does not.
 """
 
@@ -22,13 +22,13 @@ from protocols import precision
 from protocols.additive_share import AdditiveShare
 from protocols.base import Bilinear, Share
 from protocols.functions import interval_function
+from protocols.groups import revealing
+from protocols.groups.group import Group
+from protocols.groups.work import Work
 from protocols.ring import broadcast, multiply_op, outline
 from protocols.schedule import Step
-from protocols.trio import revealing
 from protocols.trio.among import AmongThree
-from protocols.trio.group import Group
 from protocols.trio.share import ReplicatedShare
-from protocols.trio.work import Work
 from protocols.trust import REPLICATED, Trust
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import protocols
 from protocols import costs
 from protocols.base import Cost
+from protocols.groups.costs import REPLICATED_COSTS
 from protocols.macs import costs as macs
-from protocols.trio.costs import REPLICATED_COSTS
 
 ELEMENTS = 60_000
 """Elements of one operation."""

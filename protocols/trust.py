@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ADDITIVE", "ADDITIVE_FROM_FILES", "AUTHENTICATED", "AUTHENTICATED_FROM_FILES", "REPLICATED", "Trust"]
+__all__ = [
+    "ADDITIVE",
+    "ADDITIVE_FROM_FILES",
+    "AUTHENTICATED",
+    "AUTHENTICATED_FROM_FILES",
+    "REPLICATED",
+    "VERIFIED",
+    "Trust",
+]
 
 
 @dataclass(frozen=True)
@@ -76,3 +84,9 @@ _WITH_MACS = "a share with its MAC, {elements} random numbers twice, which say n
 
 AUTHENTICATED = Trust(True, "malicious, with abort", _LIARS, _DEALER, _STILL_OPEN, _WITH_MACS)
 AUTHENTICATED_FROM_FILES = Trust(True, "malicious, with abort", _LIARS, _FILES, _STILL_OPEN, _WITH_MACS)
+
+_LIAR = (
+    "Any one computing party may send what it likes, and may pool what it saw with any clients.",
+    "It learns nothing more about the data, and a result that it changed is given out with chance 2^-40 at most.",
+)
+VERIFIED = Trust(True, "malicious, with abort", _LIAR, _MAJORITY, _STILL_OPEN, _TWO)

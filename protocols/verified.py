@@ -10,19 +10,22 @@ one. Nothing else is ever opened.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import torch
 from torch import Tensor
 
-from parties import ConfigurationError, Party
+from parties import ConfigurationError, DisagreementError, Party
 from parties.needs import NEEDS, Needs
 from protocols import precision
 from protocols.base import Bilinear, Share
-from protocols.proofs.claims import Claim, Claims
+from protocols.proofs import revealing
+from protocols.proofs.check import Checker
+from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
-from protocols.ring import multiply_op, outline
-from protocols.trio.share import ReplicatedShare
+from protocols.ring import as_bytes, multiply_op, outline
+from protocols.trio.share import Parts, ReplicatedShare
+from protocols.trust import VERIFIED, Trust
 
 
 def _own(x: Share) -> ReplicatedShare:
@@ -33,21 +36,50 @@ class Verified(Pieces):
     """Replicated sharing among three parties, one of which may lie. See `protocols.base.Protocol`."""
 
     name: ClassVar[str] = "verified"
-    needs: ClassVar[Needs] = NEEDS["replicated"]
+    needs: ClassVar[Needs] = NEEDS["verified"]
     stores: ClassVar[bool] = False
 
     def __init__(self, party: Party, bits: int = 20, **options: Any) -> None:
         """Set up the seeds with the other parties; see `AmongThree`."""
         super().__init__(party, bits, **options)
         self.claims = Claims()
+        self._checker = Checker(self)
+
+    @property
+    def trust(self) -> Trust:
+        """What one relies on: that no two parties collude."""
+        return VERIFIED
 
     # ---- in and out --------------------------------------------------------------------------------------------
 
     def _reveal(self, x: ReplicatedShare, receivers: Sequence[int], label: str) -> Tensor | None:
-        raise NotImplementedError
+        """Open x after a check of all claims: see `proofs.revealing.reveal`."""
+        return revealing.reveal(self, x, receivers, label)
+
+    def settle(self, *shares: Share, kind: str = "settle") -> None:
+        super().settle(*shares, kind=kind)
+        if self.claims.terms > LIMIT:
+            self.check("what was computed so far")
+
+    def check(self, label: str) -> None:
+        """Check all claims made since the last check. Raises DisagreementError, and ends the session."""
+        self._checker.check(label)
+
+    def refuse(self, error: DisagreementError) -> NoReturn:
+        """End the session on all ranks, forget the seeds, and raise the error."""
+        self.close()
+        self.party.fail(error)
+        raise error
+
+    def heard(self, pieces: Parts) -> None:
+        """What a client sent must be the same at both holders of each piece."""
+        for place, piece in enumerate(pieces):
+            self._checker.compare((self.party.rank + place) % 3, bytes(as_bytes(self.memory.to_host(piece))))
 
     def export(self, x: Share) -> Tensor | None:
-        raise NotImplementedError
+        """Return this party's first piece: `restore` cannot take it back."""
+        self.settle(x)
+        return None if self.virtual else cast(Parts, _own(x).parts)[0].to("cpu", copy=True)
 
     def restore(self, part: Tensor | None, shape: torch.Size, bits: int) -> Share:
         """Refused: a party could change what it stored without notice."""

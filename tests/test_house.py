@@ -73,7 +73,8 @@ def test_the_cost_table_is_the_declared_one():
 
 PROTOCOLS = {
     "additive": ("additive.py", "clients.py", "revealing.py"),
-    "replicated": ("replicated.py", "trio"),
+    "replicated": ("replicated.py", "groups"),
+    "verified": ("verified.py", "proofs"),
     "authenticated": ("authenticated.py", "macs"),
 }
 """Files of each protocol; what several use names none of them."""

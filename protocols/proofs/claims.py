@@ -14,7 +14,7 @@ import torch
 
 from protocols.base import Bilinear
 from protocols.ring import broadcast
-from protocols.trio.group import Parts
+from protocols.trio.share import Parts
 
 Pair = tuple[Parts, Parts]
 """Two factors: what a party holds of each."""

@@ -22,8 +22,8 @@ from protocols.proofs.claims import Claim, Claims, Pair
 from protocols.ring import broadcast, low_bits, outline
 from protocols.trio.among import AmongThree
 from protocols.trio.circle import RING
-from protocols.trio.group import Parts
 from protocols.trio.routes import Passing
+from protocols.trio.share import Parts
 
 PartsStep = Generator[Any, None, Parts]
 

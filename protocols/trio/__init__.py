@@ -1,1 +1,1 @@
-"""What three computing parties do without a dealer: each deals to the other two."""
+"""What protocols among three parties without a dealer share: replicated shares, messages, local operations, inputs."""

@@ -20,7 +20,7 @@ from protocols.schedule import Opening, Scheduler
 from protocols.trio import inputs
 from protocols.trio.local import Local
 from protocols.trio.routes import Passing, pass_all
-from protocols.trio.share import ReplicatedShare
+from protocols.trio.share import Parts, ReplicatedShare
 from protocols.wire import to_bytes
 
 
@@ -94,6 +94,9 @@ class AmongThree(Local, Protocol):
     def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:
             self.scheduler.settle(self.ahead(self.parts(_own(x))), kind)
+
+    def heard(self, pieces: Parts) -> None:
+        """A client sent these pieces of its input. Somebody who does not trust it compares them."""
 
     def reveal(self, x: Share, to: Sequence[int] | None = None, label: str = "reveal") -> Tensor | None:
         """Open x to the receivers, None: all three parties. Surplus fraction bits are cut off before."""

@@ -16,9 +16,8 @@ from protocols.memory import Memory
 from protocols.program import Program
 from protocols.ring import outline
 from protocols.schedule import Beside, Scheduled, Step
-from protocols.trio.group import Group, Parts
 from protocols.trio.routes import Passing
-from protocols.trio.share import ReplicatedShare
+from protocols.trio.share import Parts, ReplicatedShare
 from protocols.wire import pack_bits, unpack_bits
 
 RING = ((0, 2), (1, 0), (2, 1))
@@ -35,7 +34,6 @@ class Circle(Scheduled):
     seeds: Seeds | None
     program: Program
     public: Stream
-    groups: list[Group]
     virtual: bool
     sent: list[int]
     """Bytes that each party has for the others so far; who has fewest deals next for a few elements."""

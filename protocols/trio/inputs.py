@@ -12,9 +12,8 @@ from parties import DryParty, Seeds
 from protocols.asked import check_input
 from protocols.ring import outline
 from protocols.schedule import Step
-from protocols.trio.group import Parts
 from protocols.trio.routes import Passing
-from protocols.trio.share import ReplicatedShare
+from protocols.trio.share import Parts, ReplicatedShare
 from protocols.wire import pack_bits, unpack_bits
 
 if TYPE_CHECKING:
@@ -80,6 +79,7 @@ def _from_client(
     if p.virtual:
         return (outline(shape, kind),) * 2
     one, two = (_heard(passing, shape, is_bit=is_bit) for passing in messages[p.party.rank])
+    p.heard((one, two))
     return one, two
 
 

@@ -11,7 +11,9 @@ from torch import Tensor
 from protocols.additive_share import AdditiveShare
 from protocols.base import Share
 from protocols.schedule import Awaitable, Task
-from protocols.trio.group import Parts
+
+Parts = tuple[Tensor, Tensor]
+"""What a party holds of a replicated share: parts number i and i + 1."""
 
 
 class Chunk(NamedTuple):

@@ -7,8 +7,8 @@ from parties import simulate
 from protocols import Additive, Replicated, testing
 from protocols.cases import CASES
 from protocols.costs import COSTS
-from protocols.trio.costs import REPLICATED_COSTS
-from protocols.trio.work import SPLIT
+from protocols.groups.costs import REPLICATED_COSTS
+from protocols.groups.work import SPLIT
 from protocols.wire import pack_bits
 
 PROTOCOLS = [(Additive, 2), (Additive, 3), (Additive, 5), (Replicated, 3)]

@@ -10,8 +10,8 @@ from protocols import Additive, Replicated, ring
 from protocols.cases import CASES
 from protocols.costs import COSTS, maximum
 from protocols.dependencies import Dependencies
+from protocols.groups.group import Correction
 from protocols.testing import encode, operands
-from protocols.trio.group import Correction
 from protocols.trio.routes import Passing
 from tests.protocols import test_programs as programs
 from tests.protocols.each import ranks

@@ -25,14 +25,11 @@ from protocols.form import Form, Mask, combine_masks, combined, elementwise
 from protocols.ring import WORD, outline, shift_right
 from protocols.schedule import Opening
 from protocols.trio.routes import Passing, Route, aligned
+from protocols.trio.share import Parts
 
 if TYPE_CHECKING:
     from parties import Generator as Stream
     from protocols.trio.circle import Circle
-
-Parts = tuple[Tensor, Tensor]
-"""What a party holds of a replicated share: parts number i and i + 1."""
-
 
 class Correction(Passing):
     """What the last one gets of a correlation, for its part of the mask; see `steps.Dealing`."""

@@ -14,10 +14,10 @@ from protocols.costs import POWERS, packed
 from protocols.exponential import slots
 from protocols.fourier import NARROW, coefficients
 from protocols.functions import INTERVAL, SCALED
+from protocols.groups.work import SPLIT
 from protocols.leading import GROUPS, versions
 from protocols.ring import WORD
-from protocols.trio.revealing import SIZE
-from protocols.trio.work import SPLIT
+from protocols.trio.agree import SIZE
 
 Roles = Callable[[int], tuple[int, int]]
 """Bytes of who deals for so many elements, and of each of the two who compute."""

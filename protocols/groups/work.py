@@ -10,11 +10,11 @@ from torch import Tensor
 
 from protocols.additive_share import AdditiveShare
 from protocols.base import Share
+from protocols.groups.group import Group
 from protocols.ring import outline
 from protocols.schedule import Step
 from protocols.trio.circle import Circle
-from protocols.trio.group import Group, Parts
-from protocols.trio.share import Chunk, Piece, ReplicatedShare
+from protocols.trio.share import Chunk, Parts, Piece, ReplicatedShare
 
 SPLIT = 20_000
 """Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
@@ -34,6 +34,8 @@ def _own(x: Share) -> ReplicatedShare:
 
 class Work(Circle):
     """Steps of the groups, on chunks of shares."""
+
+    groups: list[Group]
 
     def chunks(self, shares: Sequence[ReplicatedShare], size: int, rows: int) -> list[Chunk]:
         """Who deals for which of ``rows`` rows of ``size`` elements: a third each; for few one, the same as before."""

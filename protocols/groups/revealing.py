@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from parties import DisagreementError, DryParty
+from parties import DryParty
 from protocols.ring import as_bytes
-from protocols.trio.group import Parts
+from protocols.trio.agree import SIZE, compare
+from protocols.trio.share import Parts
 
 if TYPE_CHECKING:
     from protocols.replicated import Replicated
     from protocols.trio.share import ReplicatedShare
 
-SIZE = 32
-"""Bytes of the digest that each party sends to each other one before a reveal."""
 
 
 def reveal(p: Replicated, x: ReplicatedShare, receivers: Sequence[int], label: str) -> Tensor | None:
@@ -46,7 +45,7 @@ def reveal(p: Replicated, x: ReplicatedShare, receivers: Sequence[int], label: s
             return None
         answers = party.exchange({}, dict.fromkeys(range(3), size), "reveal", context=context)
         return _sum([_tensor(answers[rank], x) for rank in range(3)], x)
-    _compare(p, digest, label)
+    compare(p, digest, label)
     after, before = (party.rank + 1) % 3, (party.rank + 2) % 3
     outgoing = {rank: as_bytes(p.memory.to_host(cast(Tensor, zero))) for rank in clients}
     parts = [p.memory.to_host(part) for part in cast(Parts, x.parts)]
@@ -59,20 +58,6 @@ def reveal(p: Replicated, x: ReplicatedShare, receivers: Sequence[int], label: s
     if not incoming or parts[0].is_meta:
         return None
     return _sum([*parts, _tensor(answers[before], x)], x)
-
-
-def _compare(p: Replicated, digest: bytes, label: str) -> None:
-    peers = p.party.peers
-    heard = p.party.exchange(dict.fromkeys(peers, digest), dict.fromkeys(peers, SIZE), label)
-    odd = [rank for rank in peers if bytes(heard[rank]) != digest]
-    if odd:
-        error = DisagreementError(
-            f"{label}: rank {p.party.rank} and rank {odd[0]} ran different programs, or reveal different things; "
-            "nothing is revealed",
-            rank=odd[0],
-        )
-        p.party.fail(error)
-        raise error
 
 
 def _tensor(answer: memoryview, x: ReplicatedShare) -> Tensor:

@@ -1,0 +1,1 @@
+"""What `replicated` is made of: groups in which one of three parties deals to the other two."""
