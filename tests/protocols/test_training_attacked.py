@@ -9,7 +9,8 @@ from sklearn.datasets import load_breast_cancer
 
 import mpc
 from parties import ConfigurationError, JointfitError
-from tests.protocols.macs.tampering import WAYS, Wire, lie
+from tests.protocols.macs.lying import lie
+from tests.protocols.tampering import WAYS, Wire
 
 ROWS, COLUMNS, STEPS = 16, 5, 2
 
