@@ -2,7 +2,7 @@
 
 
 def lie(protocol, target, error):
-    """Add an error to the first word, or to bits, of message number ``target`` of this rank. Returns what it changed."""
+    """Add an error to the first word, or bits, of message number ``target`` of this rank. Returns what it changed."""
     done, seen = [], [0]
     exchange, rank = protocol.scheduler._exchange, protocol.party.rank
 
