@@ -77,6 +77,21 @@ def times(x: Tensor, y: Tensor) -> Tensor:
     return x * y
 
 
+def signed(word: int) -> int:
+    """Return a ring element as torch writes it, from -2^63 to 2^63 - 1."""
+    return (word + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def times_and_shift(x: Tensor, factor: int, places: int) -> Tensor:
+    """floor(x * factor / 2^places) modulo 2^64 for unsigned words x, exactly, from two halves of 32 bits."""
+    if factor == 1:
+        return shift_right(x, places)
+    high, low = shift_right(x, 32) * factor, (x & 0xFFFFFFFF) * factor
+    if places < 32:
+        return (high << (32 - places)) + (low >> places)
+    return (high + (low >> 32)) >> (places - 32)
+
+
 # ---- products ---------------------------------------------------------------------------------------------------
 
 

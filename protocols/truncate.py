@@ -14,7 +14,7 @@ from protocols.base import Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form, Mask, combined
 from protocols.precision import LONGEST_CUT
-from protocols.ring import WORD, broadcast, low_bits, shift_right
+from protocols.ring import WORD, broadcast, low_bits, shift_right, signed, times_and_shift
 
 if TYPE_CHECKING:
     from protocols.additive_share import AdditiveShare
@@ -90,7 +90,7 @@ def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> 
     if key not in mask.facts:
 
         def cut(r: Tensor) -> list[Tensor]:
-            return [_times_and_shift(low_bits(r, size), factor, places)]
+            return [times_and_shift(low_bits(r, size), factor, places)]
 
         mask.facts[key] = p.deal([mask], Output(shape), cut)
     if edge not in mask.facts:
@@ -119,25 +119,10 @@ def recombine(
         return public, Form(public, [(-1, high), (public, top)], grain)
     c = low_bits(public + (1 << (size - 2)), size)
     sign = c >> 63 if size == WORD else -(c >> (size - 1))  # -1 or 0
-    wrap = sign.add_(1).mul_(_signed(factor << (size - places)))
-    known = _times_and_shift(c, factor, places).sub_(_signed((factor << (size - 2)) >> places))
+    wrap = sign.add_(1).mul_(signed(factor << (size - places)))
+    known = times_and_shift(c, factor, places).sub_(signed((factor << (size - 2)) >> places))
     part = (wrap * top.share).sub_(high.share)
     return p.add_public_(part, known), Form(known, [(-1, high), (wrap, top)], grain)
-
-
-def _signed(word: int) -> int:
-    """Return a ring element as torch writes it, from -2^63 to 2^63 - 1."""
-    return (word + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-def _times_and_shift(x: Tensor, factor: int, places: int) -> Tensor:
-    """floor(x * factor / 2^places) modulo 2^64 for unsigned words x, exactly, from two halves of 32 bits."""
-    if factor == 1:
-        return shift_right(x, places)
-    high, low = shift_right(x, 32) * factor, (x & 0xFFFFFFFF) * factor
-    if places < 32:
-        return (high << (32 - places)) + (low >> places)
-    return (high + (low >> 32)) >> (places - 32)
 
 
 def scale(p: Engine, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:

@@ -19,7 +19,8 @@ from parties import ConfigurationError, DisagreementError, Party
 from parties.needs import NEEDS, Needs
 from protocols import precision
 from protocols.base import Bilinear, Share
-from protocols.proofs import revealing
+from protocols.proofs import bits as bit_steps
+from protocols.proofs import rescaling, revealing, signs
 from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
@@ -116,28 +117,28 @@ class Verified(Pieces):
     # ---- what other files bring ------------------------------------------------------------------------------------
 
     def scale(self, x: Share, value: Tensor, bits: int, to: int | None = None) -> Share:
-        raise NotImplementedError
+        return rescaling.scale(self, self.number(x), value, bits, to)
 
     def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
-        raise NotImplementedError
+        return rescaling.rescale(self, self.number(x), bits, faithful=faithful)
 
     def negative(self, x: Share) -> Share:
-        raise NotImplementedError
+        return signs.negative(self, _own(self.number(x)))
 
     def zero(self, x: Share) -> Share:
-        raise NotImplementedError
+        return signs.zero(self, _own(self.number(x)))
 
     def invert(self, b: Share) -> Share:
         return self.local([_own(b)], 0, lambda part: part, is_bit=True, shape=b.shape, public=lambda part: part ^ 1)
 
     def both(self, b: Share, c: Share) -> Share:
-        raise NotImplementedError
+        return bit_steps.both(self, _own(b), _own(c))
 
     def integer(self, b: Share) -> Share:
-        raise NotImplementedError
+        return bit_steps.integer(self, _own(b)) if b.is_bit else b
 
     def gate(self, b: Share, x: Share) -> Share:
-        raise NotImplementedError
+        return bit_steps.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
         raise NotImplementedError
