@@ -20,7 +20,7 @@ from parties.needs import NEEDS, Needs
 from protocols import precision
 from protocols.base import Bilinear, Share
 from protocols.proofs import bits as bit_steps
-from protocols.proofs import rescaling, revealing, signs, smooth
+from protocols.proofs import exponential, rescaling, revealing, signs, smooth
 from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
@@ -141,7 +141,7 @@ class Verified(Pieces):
         return bit_steps.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
-        raise NotImplementedError
+        return exponential.exp(self, self.number(x))
 
     def scaled(self, x: Share, function: str) -> Share:
         raise NotImplementedError
