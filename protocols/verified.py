@@ -20,7 +20,7 @@ from parties.needs import NEEDS, Needs
 from protocols import precision
 from protocols.base import Bilinear, Share
 from protocols.proofs import bits as bit_steps
-from protocols.proofs import rescaling, revealing, signs
+from protocols.proofs import exponential, rescaling, revealing, scaled, signs, smooth
 from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
@@ -142,16 +142,16 @@ class Verified(Pieces):
         return bit_steps.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
-        raise NotImplementedError
+        return exponential.exp(self, self.number(x))
 
     def scaled(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return scaled.scaled(self, self.number(x), function)
 
     def periodic(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.periodic(self, self.number(x), function)
 
     def interval(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.interval(self, self.number(x), function)
 
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
         raise NotImplementedError
