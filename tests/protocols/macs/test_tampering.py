@@ -3,35 +3,14 @@
 from functools import partial
 
 import pytest
-import torch
 
 from parties import JointfitError
 from protocols import Authenticated
-from protocols.testing import encode
-from tests.protocols.macs.tampering import WAYS, Wire, ends_of, lie
-
-BITS = 20
-X, Y, B = [1.5, -2.0, 3.25, 0.0, -7.5], [2.0, 4.0, -0.5, 1.0, 1.25], [True, False, True, True, False]
+from tests.protocols.macs.lying import lie
+from tests.protocols.tampering import WAYS, Wire, compute, ends_of, no_wrong_value
 
 LAST = 38
 """The last message ends in a commitment for a check that is never made."""
-
-
-def compute(p, party, said):
-    """Every kind of opening: words whole and in part, bits, inputs, and reveals to all, to one, and of bits."""
-
-    def mine(values, owner):
-        return encode(torch.tensor(values)) if party.rank == owner else None
-
-    shape = torch.Size([5])
-    x, y = p.share(mine(X, 0), shape, BITS, 0), p.share(mine(Y, 1), shape, BITS, 1)
-    b = p.share_bits(torch.tensor(B) if party.rank == 0 else None, shape, 0)
-    z = p.rescale(p.multiply(x, y), BITS)
-    said(p.reveal(z))
-    relu = p.gate(p.invert(p.negative(z)), z)
-    said(p.reveal(p.add(relu, p.periodic(y, "cos")), [1]))
-    said(p.reveal(p.both(b, p.negative(y))))
-    said(p.reveal(p.linear(relu, lambda t: t.sum(0, keepdim=True)), [0]))
 
 
 def outcomes(parties, tamper=None, liar=None):
@@ -51,25 +30,12 @@ def outcomes(parties, tamper=None, liar=None):
     return told, ends, deeds
 
 
-def right(got, want):
-    """Whether two values are the same, but for the last bit that rounding may change."""
-    if got is None or want is None:
-        return got is want
-    return got.dtype == want.dtype and bool(((got.double() - want.double()).abs() <= 4).all())
-
-
 @pytest.fixture(scope="module", params=[2, 3])
 def honest(request):
     told, ends, _ = outcomes(request.param)
     assert not any(ends)
     assert [[value is not None for value in values] for values in told[:2]] == [[1, 0, 1, 1], [1, 1, 1, 0]]
     return request.param, told
-
-
-def no_wrong_value(told, want):
-    """Whoever was told something was told the right thing. Rank 0, which cheats, may fool itself."""
-    for rank in range(1, len(told)):
-        assert all(right(a, b) for a, b in zip(told[rank], want[rank], strict=False)), rank
 
 
 @pytest.mark.parametrize("first", range(len(WAYS)))

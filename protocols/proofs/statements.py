@@ -1,0 +1,303 @@
+"""How claims become one inner product of secret vectors over an extension (see `extension`).
+
+Of claims sum_j x_tj y_tj = z_t about elements, results lie in a grid of ``ROWS`` rows, and random weights are those of
+the row times that of the column: sum_a s_a sum_t w_t (sum_j x_atj y_atj - z_at) = 0. For a matrix product the weights
+are s_i t_j (Freivalds), so that (s^T X) (Y t) remains, an inner product as long as the inner axis. For another bilinear
+operation weights w over the result give <w, op(x, y)> = <x, op^T(w, y)>, with the adjoint in the smaller operand.
+If a claim is false its sum is zero with probability 2/2^48 at most: Schwartz-Zippel over the exceptional set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from parties import Generator
+from protocols.base import Bilinear
+from protocols.proofs.claims import Claim
+from protocols.proofs.extension import DEGREE, Extension, digits, joined, small_matmul
+from protocols.ring import broadcast
+from protocols.trio.share import Parts
+from protocols.wire import unpack_bits
+
+ROWS = 32
+
+FEW = 64
+"""Elements up to which all go into one row."""
+
+BATCH = 1 << 22
+"""Elements (bits: bytes) of results whose factors are gathered at once."""
+
+COLUMNS = 1 << 11
+"""Columns of a grid whose products are there at once, ROWS^2 words or bytes each."""
+
+
+class Batch(NamedTuple):
+    """Results of claims with equally many pairs: the claims, with first and last element."""
+
+    layers: int
+    cuts: list[tuple[Claim, int, int]]
+    size: int
+
+
+class Grids(NamedTuple):
+    """The claims about elements of words, or of bits, in grids of ``rows``."""
+
+    rows: int
+    batches: list[Batch]
+
+    def columns(self, batch: Batch) -> int:
+        """Of the grid of a batch (of bits: bytes)."""
+        return -(-batch.size // self.rows)
+
+    @property
+    def length(self) -> int:
+        """Of the inner product that remains (of bits: in bytes)."""
+        return sum(batch.layers * self.columns(batch) for batch in self.batches)
+
+
+def grids(claims: Sequence[Claim], few: int) -> Grids:
+    """Batches of claims about elements. ``few``: elements up to which there is one row."""
+    sorted_: dict[int, list[Claim]] = {}
+    for claim in claims:
+        if claim.shape.numel():
+            sorted_.setdefault(len(claim.pairs), []).append(claim)
+    batches = []
+    for layers, some in sorted(sorted_.items()):
+        cuts: list[tuple[Claim, int, int]] = []
+        size = 0
+        for claim in some:
+            n, start = claim.shape.numel(), 0
+            while start < n:
+                stop = min(n, start + BATCH - size)
+                cuts.append((claim, start, stop))
+                size, start = size + stop - start, stop
+                if size == BATCH:
+                    batches.append(Batch(layers, cuts, size))
+                    cuts, size = [], 0
+        if size:
+            batches.append(Batch(layers, cuts, size))
+    elements = sum(batch.layers * batch.size for batch in batches)
+    return Grids(1 if elements <= few else ROWS, batches)
+
+
+def op_length(claim: Claim) -> int:
+    """Of the inner product that a claim about a bilinear operation leaves."""
+    op, ((x, _), (y, _)) = cast(Bilinear, claim.op), claim.pairs[0]
+    if not claim.shape.numel():
+        return 0
+    if op.name != "matmul":
+        return max(min(x.numel(), y.numel()), 1)
+    return max(x.shape[-1] * (broadcast(x.shape[:-2], y.shape[:-2]).numel() if y.dim() > 2 else 1), 1)
+
+
+class Vectors(NamedTuple):
+    """An inner product over the extension: factors (48, n), pieces of each."""
+
+    x: list[Parts]
+    y: list[Parts]
+
+
+class Statement:
+    """Words' or bits' part of the check, before anything is folded."""
+
+    def __init__(self, is_bit: bool, claims: Sequence[Claim]) -> None:
+        self.ring = Extension(is_bit)
+        mine = [claim for claim in claims if claim.is_bit == is_bit]
+        self.grids = grids([claim for claim in mine if claim.op is None], FEW // 8 if is_bit else FEW)
+        self.ops = [claim for claim in mine if claim.op is not None and op_length(claim)]
+        self.rows = self.grids.rows
+        """Of the grid: what the first fold folds."""
+        self.length = self.grids.length * (8 if is_bit else 1) + sum(op_length(claim) for claim in self.ops)
+        """Of the inner product once the rows are folded."""
+        self._columns: list[Tensor] = []
+        self._row = torch.empty(0)
+        self._vectors = Vectors([], [])
+
+    # ---- weights -----------------------------------------------------------------------------------------------
+
+    def begin(self, generator: Generator, device: torch.device) -> tuple[Parts, Parts]:
+        """Draw weights; reduce bilinear operations. Returns pieces (48) of what the grids and those add up to."""
+        ring = self.ring
+        self._row = ring.draw(generator, self.rows).to(device)
+        total = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
+        for batch in self.grids.batches:
+            weights = ring.draw(generator, self.grids.columns(batch) * (8 if ring.is_bit else 1)).to(device)
+            self._columns.append(weights)
+            for k, piece in enumerate(self._results(batch)):
+                rows = ring.times(self._row, self._sums(piece, weights))
+                total[k] = ring.plus(total[k], rows.sum(1, dtype=ring.dtype))
+        others = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
+        for claim in self.ops:
+            reduce = matmul if cast(Bilinear, claim.op).name == "matmul" else adjoint
+            x, y, z = reduce(claim, ring, generator, device)
+            self._vectors.x.append(x)
+            self._vectors.y.append(y)
+            others = [one + other for one, other in zip(others, z, strict=True)]
+        if ring.is_bit:
+            total = [one & 1 for one in total]
+        return (total[0], total[1]), (others[0], others[1])
+
+    def _sums(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Weighted sums of values (R, n) (bits: bytes of bits): (48, R)."""
+        if not self.ring.is_bit:
+            return joined([torch.matmul(part, weights.double().t()) for part in digits(values)]).t()
+        bits = unpack_bits(values, weights.shape[1])
+        return (torch.matmul(bits.float(), weights.float().t()).to(torch.int32) & 1).to(torch.uint8).t()
+
+    # ---- claims about elements, in their grid --------------------------------------------------------------------
+
+    def _grid(self, pieces: Iterator[Tensor], batch: Batch) -> Tensor:
+        flat = torch.cat(list(pieces))
+        missing = self.rows * self.grids.columns(batch) - batch.size
+        return torch.nn.functional.pad(flat, (0, missing)).reshape(self.rows, -1)
+
+    def _flat(self, piece: Tensor, cut: tuple[Claim, int, int], lift: bool) -> Tensor:
+        claim, start, stop = cut
+        flat = piece.expand(claim.shape).reshape(-1)[start:stop]
+        return flat << (64 - 8 * claim.width) if lift and not self.ring.is_bit and claim.width < 8 else flat
+
+    def _results(self, batch: Batch) -> list[Tensor]:
+        return [
+            self._grid((self._flat(cut[0].result[k], cut, True) for cut in batch.cuts), batch) for k in range(2)
+        ]
+
+    def _factors(self, batch: Batch, layer: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Pieces of both factors of the pairs of a layer, (rows, columns) each."""
+        one, other = (
+            [
+                self._grid((self._flat(cut[0].pairs[layer][side][k], cut, side == 0) for cut in batch.cuts), batch)
+                for k in range(2)
+            ]
+            for side in range(2)
+        )
+        return one, other
+
+    def products(self) -> Tensor:
+        """This party's summands of the row's products: sum over t of w_t x_at y_bt s_b, (48, rows, rows)."""
+        ring, rows = self.ring, self.rows
+        total = ring.zeros(DEGREE, rows * rows, like=self._row)
+        for batch, weights in zip(self.grids.batches, self._columns, strict=True):
+            step = 8 if ring.is_bit else 1
+            for layer in range(batch.layers):
+                x, y = self._factors(batch, layer)
+                both = ring.plus(y[0], y[1])
+                for start in range(0, self.grids.columns(batch), COLUMNS):
+                    cut = slice(start, start + COLUMNS)
+                    a, b, c, d = (one[:, cut] for one in (*x, both, y[0]))
+                    if ring.is_bit:
+                        values = (a.unsqueeze(1) & c) ^ (b.unsqueeze(1) & d)
+                    else:
+                        values = (a.unsqueeze(1) * c).addcmul_(b.unsqueeze(1), d.unsqueeze(0))
+                    some = weights[:, step * start : step * (start + COLUMNS)]
+                    total = ring.plus(total, self._sums(values.flatten(0, 1), some))
+        return ring.times(total.reshape(DEGREE, rows, rows), self._row.unsqueeze(1))
+
+    def folded(self, first: Tensor, second: Tensor) -> tuple[Parts, Parts]:
+        """The rows' sum, times constants (48, rows) for either factor, and what bilinear operations left: (48, n)."""
+        ring = self.ring
+        second = ring.times(second, self._row)
+        for batch, weights in zip(self.grids.batches, self._columns, strict=True):
+            for layer in range(batch.layers):
+                x, y = self._factors(batch, layer)
+                left = [self._fold(first, piece) for piece in x]
+                right = [ring.times(weights, self._fold(second, piece)) for piece in y]
+                self._vectors.x.append((left[0], left[1]))
+                self._vectors.y.append((right[0], right[1]))
+        one, other = (
+            (torch.cat([parts[0] for parts in side], 1), torch.cat([parts[1] for parts in side], 1))
+            for side in self._vectors
+        )
+        return one, other
+
+    def _fold(self, constants: Tensor, grid: Tensor) -> Tensor:
+        if self.ring.is_bit:
+            grid = unpack_bits(grid, 8 * grid.shape[1])
+        return self.ring.matmul(constants, grid)
+
+
+# ---- claims about bilinear operations ------------------------------------------------------------------------------
+
+
+def matmul(
+    claim: Claim, ring: Extension, generator: Generator, device: torch.device
+) -> tuple[Parts, Parts, Parts]:
+    """Both factors (48, n) and the sum (48) of a matrix product under weights for rows and columns."""
+    (left, right), shift = claim.pairs[0], 64 - 8 * claim.width
+    a, b = left[0].shape, right[0].shape
+    inner, columns = a[-1], b[-1] if len(b) > 1 else 1
+    batch = broadcast(a[:-2], b[:-2]) if len(b) > 2 else torch.Size([1])
+    rows = claim.shape.numel() // columns // batch.numel()
+    one = ring.draw(generator, batch.numel(), rows).to(device).double().transpose(0, 1)
+    other = ring.draw(generator, columns).to(device).double().t()
+
+    def left_piece(x: Tensor) -> Tensor:
+        x = x.expand(*batch, *x.shape[-2:]) if len(b) > 2 else x
+        product = small_matmul(one, x.reshape(batch.numel(), rows, inner)) << shift
+        return _filled(product.transpose(0, 1).reshape(DEGREE, -1))
+
+    def right_piece(y: Tensor) -> Tensor:
+        y = y.expand(*batch, inner, columns) if len(b) > 2 else y
+        product = joined([torch.matmul(part, other) for part in digits(y.reshape(-1, columns))])
+        return _filled(product.t())
+
+    def sums(z: Tensor) -> Tensor:
+        z = z.reshape(batch.numel(), rows, columns) << shift
+        half = small_matmul(one, z).sum(0)  # (48, columns)
+        table = joined([torch.matmul(part, other) for part in digits(half)])
+        out = ring.zeros(2 * DEGREE - 1, like=z)
+        for i in range(DEGREE):
+            out[i : i + DEGREE] += table[i]
+        return ring.reduced(out)
+
+    return (
+        (left_piece(left[0]), left_piece(left[1])),
+        (right_piece(right[0]), right_piece(right[1])),
+        (sums(claim.result[0]), sums(claim.result[1])),
+    )
+
+
+def adjoint(
+    claim: Claim, ring: Extension, generator: Generator, device: torch.device
+) -> tuple[Parts, Parts, Parts]:
+    """Both factors (48, n) and the sum (48) of any bilinear operation, under a weight for each of its results."""
+    op, pair, shift = cast(Bilinear, claim.op), claim.pairs[0], 64 - 8 * claim.width
+    smaller = 0 if pair[0][0].numel() <= pair[1][0].numel() else 1
+    n = pair[smaller][0].numel()
+    weights = ring.draw(generator, claim.shape.numel()).to(device).double()
+
+    def embedded(x: Tensor) -> Tensor:
+        out = ring.zeros(DEGREE, n, like=x)
+        out[0] = x.reshape(-1) << shift
+        return _filled(out)
+
+    def transposed(y: Tensor) -> Tensor:
+        shape, rows = pair[smaller][0].shape, weights.reshape(DEGREE, *claim.shape)
+        return _filled(joined([_transposed(op, part, smaller, shape, rows) for part in digits(y)]))
+
+    def sums(z: Tensor) -> Tensor:
+        return small_matmul(weights, z.reshape(-1, 1) << shift)[:, 0]
+
+    one, other = pair[smaller], pair[1 - smaller]
+    return (
+        (embedded(one[0]), embedded(one[1])),
+        (transposed(other[0]), transposed(other[1])),
+        (sums(claim.result[0]), sums(claim.result[1])),
+    )
+
+
+def _filled(x: Tensor) -> Tensor:
+    """At least one element, zero: results of sums over nothing are checked as well."""
+    return x if x.shape[1] else x.new_zeros((DEGREE, 1))
+
+
+def _transposed(op: Bilinear, given: Tensor, place: int, shape: torch.Size, weights: Tensor) -> Tensor:
+    """The gradient of the weighted result by operand ``place``, in float64: exact, as its sums stay below 2^53."""
+    with torch.enable_grad():
+        free = torch.zeros(shape, dtype=torch.float64, device=given.device, requires_grad=True)
+        result = op.apply(free, given) if place == 0 else op.apply(given, free)
+        rows = [torch.autograd.grad(result, free, one, retain_graph=True)[0].reshape(-1) for one in weights]
+    return torch.stack(rows)
