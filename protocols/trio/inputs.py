@@ -76,8 +76,9 @@ def _from_client(
             p.queue(passing, p.scheduler.learned(owner))
     for message in messages:
         yield from message
-    own = [] if p.virtual else messages[p.party.rank]
-    one, two = (_heard(m, shape, is_bit=is_bit) for m in own) if own else (outline(shape, kind),) * 2
+    one, two = (outline(shape, kind),) * 2
+    if not p.virtual:
+        one, two = (_heard(passing, shape, is_bit=is_bit) for passing in messages[p.party.rank])
     p.heard((one, two))
     return one, two
 
