@@ -17,7 +17,7 @@ from torch import Tensor
 
 from parties import ConfigurationError, DisagreementError, Party
 from parties.needs import NEEDS, Needs
-from protocols import precision
+from protocols import precision, sorting, tournament
 from protocols.base import Bilinear, Share
 from protocols.proofs import bits as bit_steps
 from protocols.proofs import exponential, rescaling, revealing, scaled, signs, smooth
@@ -153,7 +153,7 @@ class Verified(Pieces):
         return smooth.interval(self, self.number(x), function)
 
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
-        raise NotImplementedError
+        return tournament.maximum(self, self.number(x), dim, largest=2)
 
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
-        raise NotImplementedError
+        return sorting.sort(self, self.number(x), dim, descending=descending)

@@ -124,14 +124,14 @@ class Folding:
     def __init__(self, statement: Statement, generator: Generator, device: torch.device) -> None:
         self.ring = statement.ring
         self._statement: Statement | None = statement if statement.rows > 1 else None
-        self.total = statement.begin(generator, device)
+        self.total, self._rest = statement.begin(generator, device)
         self.shape = Shape(statement.length, statement.rows)
         self.counts = folds(statement.length, statement.rows)
         self._x: Parts
         self._y: Parts
         if statement.rows == 1:
             one = self.ring.powers(self.ring.zeros(DEGREE, like=self.total[0]), 1)
-            self._x, self._y = statement.folded(one, one)
+            self._join(statement, one, one)
 
     def summands(self, extra: tuple[Parts, Parts] | None) -> Tensor:
         """This party's summands of h's coefficients but the middle one; ``extra``: the pair, at the last fold."""
@@ -177,12 +177,18 @@ class Folding:
         self.total = totals[0], totals[1]
         first, second = powers[:, list(self._ups)], powers[:, list(self._downs)]
         if self._statement is not None:
-            self._x, self._y = self._statement.folded(first, second)
+            self._join(self._statement, first, second)
             self._statement = None
         else:
             self._x = self._combined(first, self._x)
             self._y = self._combined(second, self._y)
         self.counts = self.counts[1:]
+
+    def _join(self, statement: Statement, first: Tensor, second: Tensor) -> None:
+        """Take up what is left once the rows are folded, bilinear operations among it."""
+        plus = self.ring.plus
+        self._x, self._y = statement.folded(first, second)
+        self.total = plus(self.total[0], self._rest[0]), plus(self.total[1], self._rest[1])
 
     def _combined(self, constants: Tensor, parts: Parts) -> Parts:
         return self.ring.combined(constants, parts[0]), self.ring.combined(constants, parts[1])

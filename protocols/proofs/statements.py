@@ -102,7 +102,7 @@ class Vectors(NamedTuple):
 
 
 class Statement:
-    """Words' or bits' part of the check, before anything is folded. ``total``: pieces of what it adds up to, (48)."""
+    """Words' or bits' part of the check, before anything is folded."""
 
     def __init__(self, is_bit: bool, claims: Sequence[Claim]) -> None:
         self.ring = Extension(is_bit)
@@ -119,8 +119,8 @@ class Statement:
 
     # ---- weights -----------------------------------------------------------------------------------------------
 
-    def begin(self, generator: Generator, device: torch.device) -> Parts:
-        """Draw weights; reduce bilinear operations. Returns the pieces of what all adds up to."""
+    def begin(self, generator: Generator, device: torch.device) -> tuple[Parts, Parts]:
+        """Draw weights; reduce bilinear operations. Returns pieces (48) of what the grids and those add up to."""
         ring = self.ring
         self._row = ring.draw(generator, self.rows).to(device)
         total = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
@@ -130,14 +130,16 @@ class Statement:
             for k, piece in enumerate(self._results(batch)):
                 rows = ring.times(self._row, self._sums(piece, weights))
                 total[k] = ring.plus(total[k], rows.sum(1, dtype=ring.dtype))
+        others = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
         for claim in self.ops:
-            x, y, z = (matmul if cast(Bilinear, claim.op).name == "matmul" else adjoint)(claim, ring, generator, device)
+            reduce = matmul if cast(Bilinear, claim.op).name == "matmul" else adjoint
+            x, y, z = reduce(claim, ring, generator, device)
             self._vectors.x.append(x)
             self._vectors.y.append(y)
-            total = [one + other for one, other in zip(total, z, strict=True)]
+            others = [one + other for one, other in zip(others, z, strict=True)]
         if ring.is_bit:
             total = [one & 1 for one in total]
-        return total[0], total[1]
+        return (total[0], total[1]), (others[0], others[1])
 
     def _sums(self, values: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of values (R, n) (bits: bytes of bits): (48, R)."""
