@@ -26,6 +26,9 @@ TAPS = (0, 2, 3, 5)
 DIGIT = 22
 """Bits of the two low digits that words are cut into where they are added up in float64; the third has 20."""
 
+FEW = 128
+"""Elements whose products are made in one go, 48 times 48 words each."""
+
 CHUNK = 1 << 13
 """Terms of a sum of products of bits in float32, or of words, that are taken at once."""
 
@@ -86,9 +89,21 @@ class Extension:
                 goal.bitwise_xor_(top) if self.is_bit else goal.sub_(top)
         return x[:DEGREE]
 
+    def product(self, table: Tensor) -> Tensor:
+        """Elements of products (48, 48, ...) of their coefficients, modulo f."""
+        flat = table.flatten(0, 1)
+        out = torch.zeros((2 * DEGREE - 1, *flat.shape[1:]), dtype=torch.int64, device=table.device)
+        places = torch.arange(DEGREE, device=table.device)
+        out.index_add_(0, (places.unsqueeze(1) + places).flatten(), flat.to(torch.int64))
+        return self.reduced((out & 1).to(torch.uint8) if self.is_bit else out)
+
     def times(self, x: Tensor, y: Tensor) -> Tensor:
         """Products of elements, one by one; they broadcast."""
         shape = torch.broadcast_shapes(x.shape[1:], y.shape[1:])  # type: ignore[no-untyped-call]
+        if shape.numel() <= FEW:
+            rank = len(shape)
+            one, other = (t.reshape(DEGREE, *(1,) * (rank - t.dim() + 1), *t.shape[1:]) for t in (x, y))
+            return self.product(one.unsqueeze(1) * other)
         out = self.zeros(2 * DEGREE - 1, *shape, like=x)
         for i in range(DEGREE):
             goal = out[i : i + DEGREE]
@@ -102,8 +117,8 @@ class Extension:
         """
         count = constants.shape[1]
         out = self.zeros(2 * DEGREE - 1, DEGREE, count, like=constants)
-        for i in range(DEGREE):
-            out[i : i + DEGREE, i] = constants
+        places = torch.arange(DEGREE, device=constants.device)
+        out[places.unsqueeze(1) + places, places] = constants.unsqueeze(1).expand(-1, DEGREE, -1)
         return self.reduced(out).reshape(DEGREE, DEGREE * count)
 
     def powers(self, r: Tensor, count: int) -> Tensor:
@@ -131,12 +146,7 @@ class Extension:
         """Inner products (48, A, B) of vectors x (48, A, n) and y (48, B, n)."""
         a, b = x.shape[1], y.shape[1]
         blocks = self.matmul(x.flatten(0, 1), y.flatten(0, 1).t()).reshape(DEGREE, a, DEGREE, b)
-        out = self.zeros(2 * DEGREE - 1, a, b, like=x)
-        for i in range(DEGREE):
-            goal = out[i : i + DEGREE]
-            theirs = blocks[i].transpose(0, 1)
-            goal.bitwise_xor_(theirs) if self.is_bit else goal.add_(theirs)
-        return self.reduced(out)
+        return self.product(blocks.transpose(1, 2))
 
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""
