@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from parties import Generator
-from protocols.proofs.extension import DEGREE, TAPS, Extension, small_matmul
+from protocols.proofs.extension import DEGREE, TAPS, Extension, weighted
+from protocols.wire import pack_bits, unpack_bits
 
 WORDS, BITS = Extension(is_bit=False), Extension(is_bit=True)
 F = [1 if i in {*TAPS, DEGREE} else 0 for i in range(DEGREE + 1)]
@@ -136,6 +137,16 @@ def test_the_draw_is_uniform():
     assert float((counts**2).sum() / (1 << 10)) < 100  # chi-square of 48 degrees of freedom: once in 10^5
 
 
-def test_small_times_words():
-    small, words = torch.randint(-16, 17, (5, 3000)), drawn(WORDS, 7)[:, :7].repeat(63, 1)[:3000]
-    assert torch.equal(small_matmul(small.double(), words), small @ words)
+@pytest.mark.parametrize("n", [0, 1, 3000])
+def test_weighted_sums(n):
+    generator = torch.Generator().manual_seed(7)
+    weights = torch.randint(0, 2, (2, 5, n), generator=generator)
+    words = torch.randint(-(1 << 63), (1 << 63) - 1, (2, n, 7), generator=generator)
+    assert torch.equal(weighted(weights.double(), words), weights @ words)
+    assert torch.equal(weighted(weights[0].double(), words[0].t().contiguous().t()), weights[0] @ words[0])
+
+
+def test_packed_bits():
+    x, y = drawn(BITS, 24, seed=8), drawn(BITS, 24, seed=9)
+    packed = BITS.times(pack_bits(x), pack_bits(y), packed=True)
+    assert torch.equal(unpack_bits(packed, 24), BITS.times(x, y))
