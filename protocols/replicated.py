@@ -263,6 +263,10 @@ class Replicated(Work, Protocol):
             return outline(shape, x.dtype)
         if x.is_bit:
             return (a & (c ^ d)) ^ (b & c)
+        if x.owner is not None:
+            return self.of_owner(x.owner, x.known, (a, b), (c, d), apply)
+        if y.owner is not None:
+            return self.of_owner(y.owner, y.known, (c, d), (a, b), lambda t, u: apply(u, t))
         return apply(a, c + d) + apply(b, c)
 
     def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
