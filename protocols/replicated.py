@@ -337,6 +337,14 @@ class Replicated(Work, Protocol):
         wide = [y if y.shape == shape else self.structural(y, lambda t: t.expand(shape)) for y in (b, x)]
         return self.elementwise(wide, lambda g, one, other: g.multiply(one, other))
 
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        own = _own(self._number(x))
+        if "relu" not in own.facts:
+            pieces = self.halves(own) if precision.waits(self, own) else self.viewed(own)
+            own.facts["relu"] = self.both_of(own.shape, pieces, lambda g, v: g.relu(v))
+        value, positive = own.facts["relu"]
+        return value, positive
+
     # ---- functions, by the groups --------------------------------------------------------------------------------
 
     def exp(self, x: Share) -> Share:

@@ -136,6 +136,19 @@ class Work(Circle):
         pieces = [(chunk, self._run(chunk, run, [v, w])) for (chunk, v), w in zip(halves, views, strict=True)]
         return self.gather(x.shape, pieces)
 
+    def viewed(self, x: ReplicatedShare) -> list[Piece]:
+        """x in groups."""
+        chunks = self.chunks([x], 1, x.numel)
+        return list(zip(chunks, self.views(x, chunks), strict=True))
+
+    def both_of(
+        self, shape: torch.Size, pieces: Sequence[Piece], run: Callable[[Group, AdditiveShare], tuple[Share, Share]]
+    ) -> tuple[ReplicatedShare, ReplicatedShare]:
+        """The two results of an operation on all elements."""
+        found = [(chunk, run(self.groups[chunk.dealer], view)) for chunk, view in pieces]
+        one, other = ([(chunk, cast(AdditiveShare, pair[k])) for chunk, pair in found] for k in range(2))
+        return self.gather(shape, one), self.gather(shape, other)
+
     def elementwise(self, shares: Sequence[Share], run: Callable[..., Share]) -> ReplicatedShare:
         """An operation on all elements of shares of one shape."""
         own = [_own(x) for x in shares]
