@@ -69,14 +69,17 @@ class Work(Circle):
             x.views = list(zip(chunks, out, strict=True))
         return out
 
-    def halves(self, x: ReplicatedShare) -> list[Piece]:
-        """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that."""
+    def halves(self, x: ReplicatedShare, *beside: ReplicatedShare) -> list[Piece]:
+        """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that.
+
+        ``beside``: what it meets there, whose groups suit best.
+        """
         if x.halves:
             return x.halves
         if x.negated is not None and x.summed and x.negated.summed:
             x.halves = [(c, cast(AdditiveShare, self.groups[c.dealer].negate(h))) for c, h in self.halves(x.negated)]
             return x.halves
-        chunks = self.chunks([x], 1, x.numel)
+        chunks = self.chunks([x, *beside], 1, x.numel)
         if not x.summed or x.replicating is not None:
             return list(zip(chunks, self.views(x, chunks), strict=True))
         out = self._empty(x, chunks, ())
@@ -131,7 +134,7 @@ class Work(Circle):
 
     def halved_beside(self, x: Share, b: Share, run: Callable[..., Share]) -> ReplicatedShare:
         """The same of x, and what follows with another share of its shape."""
-        halves = self.halves(_own(x))
+        halves = self.halves(_own(x), _own(b))
         views = self.views(_own(b), [chunk for chunk, _ in halves])
         pieces = [(chunk, self._run(chunk, run, [v, w])) for (chunk, v), w in zip(halves, views, strict=True)]
         return self.gather(x.shape, pieces)
