@@ -35,7 +35,6 @@ from protocols.trio.routes import Passing, pass_all
 from protocols.trio.share import ReplicatedShare
 from protocols.trio.work import Work
 from protocols.trust import REPLICATED, Trust
-from protocols.wire import to_bytes
 
 
 def _own(x: Share) -> ReplicatedShare:
@@ -94,7 +93,7 @@ class Replicated(Work, Protocol):
             for one in cast("list[Passing]", openings):
                 value = cast(Tensor, one.value)
                 if any(to == self.party.rank for _, to in one.routes):
-                    self._observe(self.memory.to_host(to_bytes(value, one.width)).clone())  # steps may write to it
+                    self._observe(self.memory.to_host(one.octets(value)).clone())  # steps may write to it
 
     def note(self, what: bytes) -> None:
         if self._closed:
@@ -272,8 +271,8 @@ class Replicated(Work, Protocol):
     def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
         """x with ``bits`` fraction bits: the floor or one unit above it, never more; see `truncate.rescale`.
 
-        Cost of a fresh product: two rounds, 12 bytes an element from who deals, 8 and those of the places cut from each
-        of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
+        Cost of a fresh product: two rounds, 8 bytes an element and the places cut, to half a byte, from who deals and
+        from each of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
         """
         x = self._number(x)
         if x.bits <= bits:

@@ -6,6 +6,7 @@ import torch
 from parties import simulate
 from protocols import Replicated, ring
 from protocols.base import Bilinear
+from protocols.wire import from_halves, half_bytes, to_halves
 
 
 def words(*shape, seed=0):
@@ -60,3 +61,37 @@ def test_an_owner_multiplies_its_input_once(owner):
     for found in simulate(3, program, dealer=False):
         assert all(torch.equal(got, value) for (got, _), value in zip(found, want, strict=True))
         assert [calls for _, calls in found] == [1, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32])
+def test_half_bytes_of_words_come_back(count, dtype):
+    word = torch.iinfo(dtype)
+    x = torch.randint(word.min, word.max, (count, 3), generator=torch.Generator().manual_seed(count)).to(dtype)
+    for halves in range(1, 2 * dtype.itemsize):
+        octets = to_halves(x, halves)
+        assert octets.dtype == torch.uint8
+        assert octets.numel() == half_bytes(3 * count, halves)
+        assert 0 <= 2 * octets.numel() - 3 * count * halves <= 1
+        assert torch.equal(from_halves(octets, x.shape, halves, dtype), x & ((1 << 4 * halves) - 1))
+
+
+@pytest.mark.parametrize(("places", "size"), [(4, 8.5), (20, 10.5), (21, 11), (43, 13.5), (60, 15.5)])
+def test_a_wrapped_top_bit_travels_in_the_places_cut(places, size):
+    """Eight bytes a word, and the bits of the places cut off, to half a byte; the floor or one unit above, always."""
+    y = torch.randint(-(2**62), 2**62, (3000,), generator=torch.Generator().manual_seed(places))
+
+    def program(party):
+        p = Replicated(party)
+        one = p.share(torch.ones_like(y) if party.rank == 1 else None, y.shape, 0, 1)
+        x = p.shift(p.multiply(given(p, y, 0, 0), one), -places)
+        p.settle(one)
+        before = party.counts.total("online").bytes_sent
+        cut = p.rescale(x, 0)
+        p.settle(cut)
+        return party.counts.total("online").bytes_sent - before, p.reveal(cut)
+
+    found = simulate(3, program, dealer=False)
+    assert {sent for sent, _ in found} == {size * len(y)}
+    for _, got in found:
+        assert set((got - (y >> places)).unique().tolist()) == {0, 1}
