@@ -43,6 +43,8 @@ def halves(words: Tensor) -> tuple[Tensor, Tensor]:
         low, high = halves(words.mT)
         return low.mT, high.mT
     words = words.contiguous()
+    if words.stride(-1) != 1:  # an axis of one element
+        words = words.clone(memory_format=torch.contiguous_format)
     low = words.view(torch.int32)[..., ::2].double()
     return low, (words + (1 << 31)).view(torch.int32)[..., 1::2].double()
 
