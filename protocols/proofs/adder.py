@@ -1,9 +1,9 @@
 """Sums of pieces bit by bit: the carries of two pieces, dealt by who knows both, and the carries of their sum and the
 third, by a prefix tree of products.
 
-For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c for c = x_(k+2). The dealer deals the carry G
-out of every place of r. With the bits A and B of the two pieces, which two parties know each, and the carry G' into a
-place, G is their majority: (A ^ G') & (B ^ G') = G ^ G', a claim for every place. So a wrong carry makes a claim false,
+For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c for c = x_(k+2). The dealer deals the carry G out
+of every place of r. With the bits A and B of the two pieces, which two parties know each, and the carry G' into a
+place, G is their majority: (A ^ G') & (B ^ G') = G ^ G', a claim for each place. So a wrong carry makes a claim false,
 and the bits of r are A ^ B ^ G'. Planes are packed bits, eight numbers to a byte, the lowest place first.
 """
 
@@ -35,7 +35,7 @@ class Sum(NamedTuple):
 
 @dataclass
 class Dealing:
-    """What was dealt of r for a share: the lowest ``count`` places (`Sum`), and the products of neighbours if wanted."""
+    """What was dealt of r for a share: the lowest ``count`` places (`Sum`), the products of neighbours if wanted."""
 
     dealer: int
     count: int
@@ -200,9 +200,10 @@ def _tree(
         left = joined(rows(passing, spread, moved), *([rows(passing, spread, inner)] if inner else []))
         right = joined(rows(carry, order, below), *([rows(passing, spread, inner_below)] if inner else []))
         out = yield from p.times([(left, right)])
-        gained, still = each(lambda t, n=len(moved): t[:n], out), [i for i in kept if i >> level + 1]  # type: ignore[misc]
+        every, still = range(len(moved) + len(inner)), [i for i in kept if i >> level + 1]
+        gained, lasting = rows(out, every, every[: len(moved)]), rows(out, every, every[len(moved) :])
         carry = joined(rows(carry, order, kept), added(rows(carry, order, moved), gained))
-        passing = joined(rows(passing, spread, still), each(lambda t, n=len(moved): t[n:], out))  # type: ignore[misc]
+        passing = joined(rows(passing, spread, still), lasting)
         order, spread = [*kept, *moved], [*still, *inner]
     return rows(carry, order, sorted(order))
 

@@ -66,7 +66,7 @@ OPERATIONS = {
     "sort": (rows, lambda p, x: p.sort(x, 1)[1]),
 }
 
-MANY = 12
+MANY = 8
 """Messages of which each is changed in turn; of more some are."""
 
 DEALT_ALONE = {"lowest bit"}
