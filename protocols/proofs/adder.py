@@ -1,8 +1,8 @@
 """Sums of pieces bit by bit: the carries of two pieces, dealt by who knows both, and the carries of their sum and the
 third, by a prefix tree of products.
 
-For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c for c = x_(k+2). The dealer deals the carry G out
-of every place of r. With the bits A and B of the two pieces, which two parties know each, and the carry G' into a
+For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c, c = x_(k+2). The dealer deals the carry G
+out of every place of r. With the bits A and B of the two pieces, which two parties know each, and the carry G' into a
 place, G is their majority: (A ^ G') & (B ^ G') = G ^ G', a claim for each place. So a wrong carry makes a claim false,
 and the bits of r are A ^ B ^ G'. Planes are packed bits, eight numbers to a byte, the lowest place first.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from protocols.planes import planes
 from protocols.proofs.claims import Claim
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import dealer_of
 from protocols.ring import WORD
 from protocols.schedule import Beside
 from protocols.trio.share import Parts, ReplicatedShare
@@ -52,7 +53,7 @@ def dealt(p: Pieces, x: ReplicatedShare, parts: Parts, count: int = WORD, *, nei
     """Have r dealt for x, once. Cost: a bit for every place, half of one more with ``neighbours``; one round."""
     found = cast("Dealing | None", x.facts.get("sum"))
     if found is None or found.count < count:
-        found = x.facts["sum"] = deal(p, parts, p.least(), count)
+        found = x.facts["sum"] = deal(p, parts, dealer_of(p, x), count)
     if neighbours:
         deal_neighbours(p, parts, found)
     return found
