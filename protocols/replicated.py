@@ -4,8 +4,8 @@ Security model: semi-honest, honest majority: one party alone learns nothing; tw
 everything. Clients, which own inputs or receive results and do not compute, learn nothing beside; a client and one
 party together neither. Products are sums of what parties compute alone (Araki, Furukawa, Lindell, Nof, Ohara 2016), so
 that a dot product of any length costs one ring element. Everything else is done in groups, see `groups.group`: for
-every third of the elements another party deals correlations to the two others. ABY3 (Mohassel and Rindal 2018) has the same
-shares; its truncation fails with some probability, the one here does not.
+every third of the elements another party deals correlations to the two others. ABY3 (Mohassel and Rindal 2018) has the
+same shares; its truncation fails with some probability, the one here does not.
 """
 
 from __future__ import annotations

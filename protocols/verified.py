@@ -20,7 +20,7 @@ from parties.needs import NEEDS, Needs
 from protocols import precision, sorting, tournament
 from protocols.base import Bilinear, Share
 from protocols.proofs import bits as bit_steps
-from protocols.proofs import rescaling, revealing, signs
+from protocols.proofs import exponential, rescaling, revealing, scaled, signs, smooth
 from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
@@ -73,9 +73,10 @@ class Verified(Pieces):
         raise error
 
     def heard(self, pieces: Parts) -> None:
-        """What a client sent must be the same at both holders of each piece."""
+        """What a client sent must be the same at both holders of each piece: the next check compares it."""
         for place, piece in enumerate(pieces):
-            self._checker.compare((self.party.rank + place) % 3, bytes(as_bytes(self.memory.to_host(piece))))
+            octets = b"" if self.virtual or piece.is_meta else as_bytes(self.memory.to_host(piece))
+            self._checker.compare((self.party.rank + place) % 3, octets)
 
     def export(self, x: Share) -> Tensor | None:
         """Return this party's first piece: `restore` cannot take it back."""
@@ -141,16 +142,16 @@ class Verified(Pieces):
         return bit_steps.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
-        raise NotImplementedError
+        return exponential.exp(self, self.number(x))
 
     def scaled(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return scaled.scaled(self, self.number(x), function)
 
     def periodic(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.periodic(self, self.number(x), function)
 
     def interval(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.interval(self, self.number(x), function)
 
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
         return tournament.maximum(self, self.number(x), dim, largest=2)

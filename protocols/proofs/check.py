@@ -158,10 +158,11 @@ class Folding:
     def _coefficients(self, table: Tensor, ups: Sequence[int], downs: Sequence[int]) -> Tensor:
         """Coefficients (48, C) of h out of products (48, A, B) of what goes with X^ups and X^downs."""
         self._ups, self._downs = ups, downs
+        places = torch.tensor([up + down for up in ups for down in downs], device=table.device)
         out = self.ring.zeros(DEGREE, max(ups) + max(downs) + 1, like=table)
-        for a, up in enumerate(ups):
-            for b, down in enumerate(downs):
-                out[:, up + down] = self.ring.plus(out[:, up + down], table[:, a, b])
+        out.index_add_(1, places, table.flatten(1))
+        if self.ring.is_bit:
+            out.bitwise_and_(1)
         self._middle = downs[0]
         return torch.cat([out[:, : self._middle], out[:, self._middle + 1 :]], 1)
 

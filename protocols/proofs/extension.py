@@ -9,13 +9,14 @@ that a polynomial of degree D which is not zero has at most D roots among the 2^
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from parties import Generator
 from protocols import limbs
-from protocols.ring import as_bytes
+from protocols.ring import as_bytes, broadcast
 from protocols.wire import unpack_bits
 
 DEGREE = 48
@@ -23,28 +24,52 @@ DEGREE = 48
 TAPS = (0, 2, 3, 5)
 """f is X^48 plus X to these powers."""
 
-DIGIT = 22
-"""Bits of the two low digits that words are cut into where they are added up in float64; the third has 20."""
-
 CHUNK = 1 << 13
-"""Terms of a sum of products of bits in float32, or of words, that are taken at once."""
+"""Terms of a sum of products of words that are taken at once."""
+
+FIELD = 12
+"""Bits that a sum of bits has in float32, which holds two; so many terms less one are taken at once."""
+
+LONGEST = 1 << 21
+"""Terms of 32 bits whose sum float64 holds."""
+
+FEW = 64
+"""Elements up to which all products of coefficients are there at once."""
 
 
-def digits(words: Tensor) -> list[Tensor]:
-    """Three tensors of float64 with words = d_0 + 2^22 d_1 + 2^44 d_2, where d_2 has the sign."""
-    low = (1 << DIGIT) - 1
-    return [part.double() for part in (words & low, (words >> DIGIT) & low, words >> 2 * DIGIT)]
+def halves(words: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tensors of float64 from -2^31 to 2^31, with words = low + 2^32 high modulo 2^64."""
+    if not words.is_contiguous() and words.mT.is_contiguous():
+        low, high = halves(words.mT)
+        return low.mT, high.mT
+    words = words.contiguous()
+    low = words.view(torch.int32)[..., ::2].double()
+    return low, (words + (1 << 31)).view(torch.int32)[..., 1::2].double()
 
 
-def joined(parts: list[Tensor]) -> Tensor:
-    """Words of sums of digits, modulo 2^64."""
-    zero, one, two = (part.to(torch.int64) for part in parts)
-    return zero + (one << DIGIT) + (two << 2 * DIGIT)
+def weighted(weights: Tensor, words: Tensor) -> Tensor:
+    """Sums modulo 2^64 of words (..., n, c) with weights (..., w, n), zeros and ones in float64: (..., w, c)."""
+    total = torch.zeros((), dtype=torch.int64, device=words.device)
+    for start in range(0, max(words.shape[-2], 1), LONGEST):
+        some, cut = weights[..., start : start + LONGEST], words[..., start : start + LONGEST, :]
+        low, high = (torch.matmul(some, half).to(torch.int64) for half in halves(cut))
+        total = total + low + (high << 32)
+    return total
 
 
-def small_matmul(small: Tensor, words: Tensor) -> Tensor:
-    """Product modulo 2^64 of float64 integers of magnitude 2^4 at most and words (int64), up to 2^26 terms a sum."""
-    return joined([torch.matmul(small, part) for part in digits(words)])
+@cache
+def _antidiagonals() -> Tensor:
+    """i + j for i and j below 48."""
+    places = torch.arange(DEGREE)
+    return (places.unsqueeze(1) + places).reshape(-1)
+
+
+def draw_packed(generator: Generator, count: int) -> Tensor:
+    """Return 8 * count uniform elements of the exceptional set, as planes (48, count) of bits, eight to a byte."""
+    packed = torch.empty((DEGREE, count), dtype=torch.uint8)
+    if count:
+        generator.fill(as_bytes(packed))
+    return packed
 
 
 @dataclass(frozen=True)
@@ -73,9 +98,7 @@ class Extension:
     def draw(self, generator: Generator, *shape: int) -> Tensor:
         """Return uniform elements of the exceptional set (48, *shape); they fill whole bytes of the generator's."""
         n = torch.Size(shape).numel()
-        packed = torch.empty((DEGREE, (n + 7) // 8), dtype=torch.uint8)
-        generator.fill(as_bytes(packed))
-        return unpack_bits(packed, n).reshape(DEGREE, *shape).to(self.dtype)
+        return unpack_bits(draw_packed(generator, (n + 7) // 8), n).reshape(DEGREE, *shape).to(self.dtype)
 
     def reduced(self, x: Tensor) -> Tensor:
         """Polynomials (95, ...) modulo f; they are overwritten."""
@@ -86,14 +109,22 @@ class Extension:
                 goal.bitwise_xor_(top) if self.is_bit else goal.sub_(top)
         return x[:DEGREE]
 
-    def times(self, x: Tensor, y: Tensor) -> Tensor:
-        """Products of elements, one by one; they broadcast."""
-        shape = torch.broadcast_shapes(x.shape[1:], y.shape[1:])  # type: ignore[no-untyped-call]
+    def times(self, x: Tensor, y: Tensor, *, packed: bool = False) -> Tensor:
+        """Products of elements, one by one; they broadcast. ``packed``: of planes of bits, eight to a byte."""
+        shape = broadcast(x.shape[1:], y.shape[1:])
+        if shape.numel() <= FEW and not packed:
+            return self.summed(x.unsqueeze(1) * y)
         out = self.zeros(2 * DEGREE - 1, *shape, like=x)
         for i in range(DEGREE):
             goal = out[i : i + DEGREE]
             goal.bitwise_xor_(x[i] & y) if self.is_bit else goal.addcmul_(x[i], y)
         return self.reduced(out)
+
+    def summed(self, table: Tensor) -> Tensor:
+        """Elements (48, ...) of products (48, 48, ...) of coefficients i and j."""
+        out = self.zeros(2 * DEGREE - 1, *table.shape[2:], like=table)
+        out.index_add_(0, _antidiagonals().to(table.device), table.flatten(0, 1))
+        return self.reduced(out.bitwise_and_(1) if self.is_bit else out)
 
     def matrix(self, constants: Tensor) -> Tensor:
         """Multiplication by elements (48, K) as a matrix of coefficients (48, 48 * K), which adds up the K products.
@@ -102,9 +133,9 @@ class Extension:
         """
         count = constants.shape[1]
         out = self.zeros(2 * DEGREE - 1, DEGREE, count, like=constants)
-        for i in range(DEGREE):
-            out[i : i + DEGREE, i] = constants
-        return self.reduced(out).reshape(DEGREE, DEGREE * count)
+        row = DEGREE * count
+        out.as_strided((DEGREE, DEGREE, count), (row, row + count, 1)).copy_(constants.unsqueeze(1))
+        return self.reduced(out).reshape(DEGREE, row)
 
     def powers(self, r: Tensor, count: int) -> Tensor:
         """1, r, ..., r^(count - 1) of an element (48): (48, count)."""
@@ -117,12 +148,15 @@ class Extension:
         return out[:, :count]
 
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
-        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks."""
+        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks. x has an even number of rows."""
         total = self.zeros(x.shape[0], y.shape[1], like=x)
-        for start in range(0, x.shape[1], CHUNK):
-            one, other = x[:, start : start + CHUNK], y[start : start + CHUNK]
+        step = (1 << FIELD) - 1 if self.is_bit else CHUNK
+        for start in range(0, x.shape[1], step):
+            one, other = x[:, start : start + step], y[start : start + step]
             if self.is_bit:
-                total ^= (torch.matmul(one.float(), other.float()).to(torch.int32) & 1).to(torch.uint8)
+                above, below = one.float().chunk(2)
+                both = torch.matmul(above.add_(below, alpha=1 << FIELD), other.float()).to(torch.int32)
+                total ^= torch.cat([both & 1, both >> FIELD & 1]).to(torch.uint8)
             else:
                 total += limbs.matmul(one, other)
         return total
@@ -131,12 +165,7 @@ class Extension:
         """Inner products (48, A, B) of vectors x (48, A, n) and y (48, B, n)."""
         a, b = x.shape[1], y.shape[1]
         blocks = self.matmul(x.flatten(0, 1), y.flatten(0, 1).t()).reshape(DEGREE, a, DEGREE, b)
-        out = self.zeros(2 * DEGREE - 1, a, b, like=x)
-        for i in range(DEGREE):
-            goal = out[i : i + DEGREE]
-            theirs = blocks[i].transpose(0, 1)
-            goal.bitwise_xor_(theirs) if self.is_bit else goal.add_(theirs)
-        return self.reduced(out)
+        return self.summed(blocks.transpose(1, 2))
 
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from parties import Generator
 from protocols.base import Bilinear
 from protocols.proofs.claims import Claim
-from protocols.proofs.extension import DEGREE, Extension, digits, joined, small_matmul
+from protocols.proofs.extension import DEGREE, Extension, draw_packed, weighted
 from protocols.ring import broadcast
 from protocols.trio.share import Parts
 from protocols.wire import unpack_bits
@@ -31,8 +31,11 @@ FEW = 64
 BATCH = 1 << 22
 """Elements (bits: bytes) of results whose factors are gathered at once."""
 
-COLUMNS = 1 << 11
-"""Columns of a grid whose products are there at once, ROWS^2 words or bytes each."""
+COLUMNS = 1 << 8
+"""Columns of a grid (of bits: words of them) whose products are there at once, ROWS^2 each."""
+
+DIGIT = 22
+"""Bits of the two low digits that words are cut into for `adjoint`; the third has 20, with the sign."""
 
 
 class Batch(NamedTuple):
@@ -125,7 +128,8 @@ class Statement:
         self._row = ring.draw(generator, self.rows).to(device)
         total = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
         for batch in self.grids.batches:
-            weights = ring.draw(generator, self.grids.columns(batch) * (8 if ring.is_bit else 1)).to(device)
+            count = self.grids.columns(batch)
+            weights = (draw_packed(generator, count) if ring.is_bit else ring.draw(generator, count)).to(device)
             self._columns.append(weights)
             for k, piece in enumerate(self._results(batch)):
                 rows = ring.times(self._row, self._sums(piece, weights))
@@ -144,9 +148,16 @@ class Statement:
     def _sums(self, values: Tensor, weights: Tensor) -> Tensor:
         """Weighted sums of values (R, n) (bits: bytes of bits): (48, R)."""
         if not self.ring.is_bit:
-            return joined([torch.matmul(part, weights.double().t()) for part in digits(values)]).t()
-        bits = unpack_bits(values, weights.shape[1])
-        return (torch.matmul(bits.float(), weights.float().t()).to(torch.int32) & 1).to(torch.uint8).t()
+            return weighted(weights.double(), values.t())
+        values, planes = _as_words(values), _as_words(weights)
+        out = values.new_zeros((DEGREE, values.shape[0]))
+        for start in range(0, values.shape[1], COLUMNS):
+            some, theirs = values[:, start : start + COLUMNS], planes[:, start : start + COLUMNS]
+            for k in range(DEGREE):
+                out[k] ^= _xor(some & theirs[k])
+        for places in (32, 16, 8, 4, 2, 1):
+            out ^= out >> places
+        return out.bitwise_and_(1).to(torch.uint8)
 
     # ---- claims about elements, in their grid --------------------------------------------------------------------
 
@@ -181,19 +192,18 @@ class Statement:
         ring, rows = self.ring, self.rows
         total = ring.zeros(DEGREE, rows * rows, like=self._row)
         for batch, weights in zip(self.grids.batches, self._columns, strict=True):
-            step = 8 if ring.is_bit else 1
+            step = 8 * COLUMNS if ring.is_bit else COLUMNS
             for layer in range(batch.layers):
                 x, y = self._factors(batch, layer)
                 both = ring.plus(y[0], y[1])
-                for start in range(0, self.grids.columns(batch), COLUMNS):
-                    cut = slice(start, start + COLUMNS)
+                for start in range(0, self.grids.columns(batch), step):
+                    cut = slice(start, start + step)
                     a, b, c, d = (one[:, cut] for one in (*x, both, y[0]))
                     if ring.is_bit:
                         values = (a.unsqueeze(1) & c) ^ (b.unsqueeze(1) & d)
                     else:
                         values = (a.unsqueeze(1) * c).addcmul_(b.unsqueeze(1), d.unsqueeze(0))
-                    some = weights[:, step * start : step * (start + COLUMNS)]
-                    total = ring.plus(total, self._sums(values.flatten(0, 1), some))
+                    total = ring.plus(total, self._sums(values.flatten(0, 1), weights[:, cut]))
         return ring.times(total.reshape(DEGREE, rows, rows), self._row.unsqueeze(1))
 
     def folded(self, first: Tensor, second: Tensor) -> tuple[Parts, Parts]:
@@ -204,7 +214,9 @@ class Statement:
             for layer in range(batch.layers):
                 x, y = self._factors(batch, layer)
                 left = [self._fold(first, piece) for piece in x]
-                right = [ring.times(weights, self._fold(second, piece)) for piece in y]
+                right = [ring.times(weights, self._fold(second, piece), packed=ring.is_bit) for piece in y]
+                if ring.is_bit:
+                    left, right = ([unpack_bits(t, 8 * t.shape[1]) for t in side] for side in (left, right))
                 self._vectors.x.append((left[0], left[1]))
                 self._vectors.y.append((right[0], right[1]))
         one, other = (
@@ -214,9 +226,25 @@ class Statement:
         return one, other
 
     def _fold(self, constants: Tensor, grid: Tensor) -> Tensor:
-        if self.ring.is_bit:
-            grid = unpack_bits(grid, 8 * grid.shape[1])
-        return self.ring.matmul(constants, grid)
+        if not self.ring.is_bit:
+            return self.ring.matmul(constants, grid)
+        return torch.stack([_xor(grid[row.bool()].t()) for row in constants])
+
+
+def _as_words(octets: Tensor) -> Tensor:
+    """Bytes (..., n) as words, eight in one."""
+    return torch.nn.functional.pad(octets, (0, -octets.shape[-1] % 8)).contiguous().view(torch.int64)
+
+
+def _xor(x: Tensor) -> Tensor:
+    """Exclusive or along the last axis."""
+    while x.shape[-1] > 1:
+        half = x.shape[-1] // 2
+        rest = x[..., 2 * half :]
+        x = x[..., :half] ^ x[..., half : 2 * half]
+        if rest.shape[-1]:
+            x[..., :1] ^= rest
+    return x[..., 0] if x.shape[-1] else x.new_zeros(x.shape[:-1])
 
 
 # ---- claims about bilinear operations ------------------------------------------------------------------------------
@@ -232,26 +260,21 @@ def matmul(
     batch = broadcast(a[:-2], b[:-2]) if len(b) > 2 else torch.Size([1])
     rows = claim.shape.numel() // columns // batch.numel()
     one = ring.draw(generator, batch.numel(), rows).to(device).double().transpose(0, 1)
-    other = ring.draw(generator, columns).to(device).double().t()
+    other = ring.draw(generator, columns).to(device).double()
 
     def left_piece(x: Tensor) -> Tensor:
         x = x.expand(*batch, *x.shape[-2:]) if len(b) > 2 else x
-        product = small_matmul(one, x.reshape(batch.numel(), rows, inner)) << shift
+        product = weighted(one, x.reshape(batch.numel(), rows, inner)) << shift
         return _filled(product.transpose(0, 1).reshape(DEGREE, -1))
 
     def right_piece(y: Tensor) -> Tensor:
         y = y.expand(*batch, inner, columns) if len(b) > 2 else y
-        product = joined([torch.matmul(part, other) for part in digits(y.reshape(-1, columns))])
-        return _filled(product.t())
+        return _filled(weighted(other, y.reshape(-1, columns).t()))
 
     def sums(z: Tensor) -> Tensor:
         z = z.reshape(batch.numel(), rows, columns) << shift
-        half = small_matmul(one, z).sum(0)  # (48, columns)
-        table = joined([torch.matmul(part, other) for part in digits(half)])
-        out = ring.zeros(2 * DEGREE - 1, like=z)
-        for i in range(DEGREE):
-            out[i : i + DEGREE] += table[i]
-        return ring.reduced(out)
+        half = weighted(one, z).sum(0)  # (48, columns)
+        return ring.summed(weighted(other, half.t()).t())
 
     return (
         (left_piece(left[0]), left_piece(left[1])),
@@ -275,11 +298,14 @@ def adjoint(
         return _filled(out)
 
     def transposed(y: Tensor) -> Tensor:
-        shape, rows = pair[smaller][0].shape, weights.reshape(DEGREE, *claim.shape)
-        return _filled(joined([_transposed(op, part, smaller, shape, rows) for part in digits(y)]))
+        shape, low = pair[smaller][0].shape, (1 << DIGIT) - 1
+        digits = (y & low, (y >> DIGIT) & low, y >> 2 * DIGIT)
+        rows = weights.reshape(DEGREE, *claim.shape)
+        sums = [_transposed(op, part.double(), smaller, shape, rows).to(torch.int64) for part in digits]
+        return _filled(sums[0] + (sums[1] << DIGIT) + (sums[2] << 2 * DIGIT))
 
     def sums(z: Tensor) -> Tensor:
-        return small_matmul(weights, z.reshape(-1, 1) << shift)[:, 0]
+        return weighted(weights, z.reshape(-1, 1) << shift)[:, 0]
 
     one, other = pair[smaller], pair[1 - smaller]
     return (

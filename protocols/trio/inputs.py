@@ -76,9 +76,9 @@ def _from_client(
             p.queue(passing, p.scheduler.learned(owner))
     for message in messages:
         yield from message
-    if p.virtual:
-        return (outline(shape, kind),) * 2
-    one, two = (_heard(passing, shape, is_bit=is_bit) for passing in messages[p.party.rank])
+    one, two = (outline(shape, kind),) * 2
+    if not p.virtual:
+        one, two = (_heard(passing, shape, is_bit=is_bit) for passing in messages[p.party.rank])
     p.heard((one, two))
     return one, two
 
