@@ -28,7 +28,7 @@ def thirds(p: Pieces, x: ReplicatedShare) -> list[ReplicatedShare]:
         for dealer, (start, end) in enumerate(zip(ends(x.numel), ends(x.numel)[1:], strict=False)):
             cut = slice(start, end)
             chunk = p.local(
-                [x], x.bits, lambda t, cut=cut: t.reshape(-1)[cut], is_bit=x.is_bit, shape=[end - start]  # type: ignore[misc]
+                [x], x.bits, lambda t, cut=cut: t.reshape(-1)[cut], is_bit=x.is_bit, shape=[end - start]
             )
             chunk.facts["dealer"] = dealer
             chunks.append(chunk)
