@@ -5,7 +5,7 @@ from itertools import product as product_of
 import pytest
 import torch
 
-from protocols.proofs import signs
+from protocols.proofs import signs, thirds
 from protocols.proofs.signs import bits_of, reach
 from tests.protocols.proofs.claims import Lying, Mistaken, claimed, false, whole
 
@@ -66,7 +66,7 @@ OPERATIONS = {
     "sort": (rows, lambda p, x: p.sort(x, 1)[1]),
 }
 
-MANY = 12
+MANY = 8
 """Messages of which each is changed in turn; of more some are."""
 
 DEALT_ALONE = {"lowest bit"}
@@ -80,7 +80,9 @@ each_liar = pytest.mark.parametrize("liar", range(3))
 
 
 @of_all
-def test_claims_of_honest_parties_hold(name):
+@pytest.mark.parametrize("split", [3, 1000])
+def test_claims_of_honest_parties_hold(name, split, monkeypatch):
+    monkeypatch.setattr(thirds, "SPLIT", split)
     ranks = claimed(*OPERATIONS[name])
     assert ranks[0].claims
     assert not false(ranks)
