@@ -231,6 +231,14 @@ class Operations(abc.ABC):
         """x where b, else y."""
         return self.add(y, self.gate(b, self.subtract(x, y)))
 
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        """Return x where it is positive, else 0, and the bit x > 0. A pending rescaling of x is done first.
+
+        The bit may be that of the rescaled number, which is off by one unit at most.
+        """
+        positive = self.negative(self.negate(x))
+        return self.gate(positive, x), positive
+
     # ---- functions: domains, errors and costs stand at the implementations -------------------------------------
 
     @abc.abstractmethod

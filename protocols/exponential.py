@@ -108,7 +108,7 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
         for cut in p.memory.blocks(part.numel(), 8 * count):
             whole, fraction = split(public[cut])
             exponent = (whole - first).bitwise_and_(STEP * count - 1).add_(1023 + p.bits + lowest)
-            weight = exponent.bitwise_left_shift_(52).view(torch.float64).mul_(_exp2(fraction)).round_()
+            weight = exponent.bitwise_left_shift_(52).view(torch.float64).mul_(exp2(fraction)).round_()
             part[cut] = (dealt.share[:, cut] * weight.to(torch.int64)).sum(0)
         return part.reshape(x.shape)
 
@@ -125,7 +125,7 @@ def _power(p: Engine, x: AdditiveShare, falling: bool) -> Generator[Any, None, t
 _LN2 = [math.log(2.0) ** k / math.factorial(k) for k in range(14)]
 
 
-def _exp2(fraction: Tensor) -> Tensor:
+def exp2(fraction: Tensor) -> Tensor:
     """2^fraction for 0 <= fraction < 1 by IEEE additions and multiplications, alike on all machines."""
     value = torch.full_like(fraction, _LN2[-1])
     for constant in reversed(_LN2[:-1]):

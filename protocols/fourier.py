@@ -130,10 +130,10 @@ def _part(p: Engine, series: Series, public: Tensor, mask: Mask) -> Generator[An
     phase, shares = public.reshape(-1), dealt.share.reshape(terms, 2, public.numel())
     constant = round(series.cosines[0] * 2.0 ** (series.harmonic + series.factor))
     part, unit = p.public(torch.full_like(phase, constant)), 2.0**series.factor
-    a, b = (_column([c * unit for c in values[1:]], p.device) for values in (series.cosines, series.sines))
+    a, b = (column([c * unit for c in values[1:]], p.device) for values in (series.cosines, series.sines))
     for cut in p.memory.blocks(phase.numel(), 8 * _ARRAYS * terms):
         c, s = harmonics(phase[cut], terms)
-        for k, factor in enumerate((_mix(c, s, a, b), _mix(s, c, a, None if b is None else -b))):
+        for k, factor in enumerate((mix(c, s, a, b), mix(s, c, a, None if b is None else -b))):
             part[cut] += (shares[:, k, cut] * factor.round_().to(torch.int64)).sum(0)
     return part.reshape(public.shape)
 
@@ -142,12 +142,12 @@ _ARRAYS = 6
 """Working arrays of eight bytes for each harmonic and value."""
 
 
-def _column(values: list[float], device: torch.device) -> Tensor | None:
+def column(values: list[float], device: torch.device) -> Tensor | None:
     """Coefficients as a column; None where all are zero, as the cosines of an odd function."""
     return torch.tensor(values, dtype=torch.float64, device=device).unsqueeze(1) if any(values) else None
 
 
-def _mix(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
+def mix(x: Tensor, y: Tensor, a: Tensor | None, b: Tensor | None) -> Tensor:
     """a x + b y."""
     if a is None or b is None:
         return y * cast(Tensor, b) if a is None else x * a

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from protocols import bits, fourier
-from protocols.base import Share
+from protocols.base import Operations, Share
 from protocols.correlations.dealer import Output
 from protocols.form import Form
 from protocols.functions import WIDE, ScaledFunction, scaled_function
@@ -81,7 +81,7 @@ class Regions:
         return [0.0, *values, 0.0] if self.open else values
 
 
-def regions(p: Engine, x: Share, spec: ScaledFunction) -> Regions:
+def regions(p: Operations, x: Share, spec: ScaledFunction) -> Regions:
     """Regions of x, by what is known of it."""
     if "range" in x.facts:
         low, high = (math.log2(v) + x.bits for v in x.facts["range"])
@@ -94,7 +94,7 @@ def regions(p: Engine, x: Share, spec: ScaledFunction) -> Regions:
 
 
 def _scaled(p: Engine, x: AdditiveShare, function: str, where: Regions, spec: ScaledFunction) -> Share:
-    return_bits, factors, offsets = _tables(p, spec, where, x.bits)
+    return_bits, factors, offsets = tables(p, spec, where, x.bits)
     if not where.powers:
         name = function if where.span == 2 else function + WIDE
         shift = 63 - where.span - where.starts[0]
@@ -108,21 +108,21 @@ def _scaled(p: Engine, x: AdditiveShare, function: str, where: Regions, spec: Sc
     edges = cast("AdditiveShare", x.facts[key])
     phase = p.make(x.shape, 0, _phase(p, edges, x, where))
     mantissa = p.make(x.shape, p.bits, _mantissa(p, phase, function))
-    power = p.make(x.shape, return_bits, _sum(p, edges, _units(where.table(factors), return_bits)))
+    power = p.make(x.shape, return_bits, _sum(p, edges, steps(where.table(factors), return_bits)))
     p.ahead(p.masked(power))  # in the round of the phase
     result = p.multiply(power, mantissa)
     if any(offsets):
-        result = p.add(result, p.make(x.shape, p.bits, _sum(p, edges, _units(offsets, p.bits))))
+        result = p.add(result, p.make(x.shape, p.bits, _sum(p, edges, steps(offsets, p.bits))))
     return result
 
 
-def _units(table: list[float], bits: int) -> list[int]:
+def steps(table: list[float], bits: int) -> list[int]:
     """Round a table of values by region to integers: the first, then the steps from one region to the next."""
     units = [round(v * 2.0**bits) for v in table]
     return [units[0], *(b - a for a, b in pairwise(units))]
 
 
-def _tables(p: Engine, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
+def tables(p: Operations, spec: ScaledFunction, where: Regions, x_bits: int) -> tuple[int, list[float], list[float]]:
     """Return fraction bits of the factors, factors, and offsets by region, those outside included."""
     powers = [(e + where.span - x_bits) / 2 for e in where.starts]
     factors = [spec.factor(k) for k in powers]

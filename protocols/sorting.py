@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from parties import ConfigurationError
-from protocols.base import Share
+from protocols.base import Operations, Share
 from protocols.precision import operand
-
-if TYPE_CHECKING:
-    from protocols.engine import Engine
 
 LONGEST = 1 << 16
 
@@ -34,7 +30,7 @@ def network(n: int) -> Iterator[list[tuple[int, int]]]:
         p >>= 1
 
 
-def sort(p: Engine, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
+def sort(p: Operations, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
     """Sort along dim, stably; returns values and indices (bits 0).
 
     Stable because the position is appended to the value as lowest digits, so no two keys are equal. Domain: the

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from parties import ConfigurationError
-from protocols.base import Share
+from protocols.base import Operations, Share
 from protocols.gates import join_equal
 from protocols.precision import operand
 from protocols.wire import pack_bits, unpack_bits
@@ -27,7 +27,7 @@ Level = list[tuple[int, int, Share | None]]
 """Groups of one level, in order: how many, how large, and the bits (size, groups, ...) of their winners."""
 
 
-def maximum(p: Engine, x: Share, dim: int) -> tuple[Share, Share]:
+def maximum(p: Operations, x: Share, dim: int, *, largest: int = 0) -> tuple[Share, Share]:
     """Return the largest value along dim (kept, size 1) and one-hot bits of the shape of x; the first of equals wins.
 
     Exact. Domain: differences within the ring's range. In a group of g every value is opened under its mask (8 bytes
@@ -35,7 +35,8 @@ def maximum(p: Engine, x: Share, dim: int) -> tuple[Share, Share]:
     g = 10, 5 for g = 4. Two values are compared by their opened difference: 12.4 bytes and 4 rounds. Groups are as
     large as `MATCHES` allows, so a few thousand rows of 10 take one level. The one-hot bits are there after one level;
     each further one costs 2 bits a value and a round, only if they are used. Security: masked openings only; the
-    tables for a difference of two opened values are dealt for the difference of their masks.
+    tables for a difference of two opened values are dealt for the difference of their masks. ``largest``: 2 makes
+    groups of two alone, of which any protocol knows the winner.
     """
     if x.shape[dim] == 0:
         raise ConfigurationError(f"maximum of an empty axis: shape {tuple(x.shape)}, dim {dim}")
@@ -43,14 +44,14 @@ def maximum(p: Engine, x: Share, dim: int) -> tuple[Share, Share]:
     dim %= len(x.shape)
     values = p.structural(x, lambda t: t.movedim(dim, 0))
     levels: list[Level] = []
-    for kinds in matches(values.shape[0], values.numel // values.shape[0]):
+    for kinds in matches(values.shape[0], values.numel // values.shape[0], largest):
         level: Level = []
         winners: list[Share] = []
         start = 0
         for groups, size in kinds:
             some = p.structural(values, lambda t, a=start, n=groups * size: t[a : a + n])  # type: ignore[misc]
             start += groups * size
-            best, hot = (some, None) if size == 1 else _pairs(p, some) if size == 2 else _group(p, some, size)
+            best, hot = (some, None) if size == 1 else _pairs(p, some) if size == 2 else _group(cast("Engine", p), some, size)
             level.append((groups, size, hot))
             winners.append(best)
         values = winners[0] if len(winners) == 1 else p.join(winners, torch.cat)
@@ -60,25 +61,25 @@ def maximum(p: Engine, x: Share, dim: int) -> tuple[Share, Share]:
 
 
 @lru_cache(maxsize=256)
-def _groups(players: int, rows: int) -> tuple[tuple[int, int], ...]:
+def _groups(players: int, rows: int, largest: int) -> tuple[tuple[int, int], ...]:
     """Return (how many groups, how large), at most two kinds; as large as MATCHES allows, of two at least."""
-    largest = min(players, 1 + max(1, 2 * MATCHES // max(players * rows, 1)))
+    largest = min(players, largest or 1 + max(1, 2 * MATCHES // max(players * rows, 1)))
     groups = -(-players // largest)
     small, more = divmod(players, groups)
     kinds = ((more, small + 1), (groups - more, small))
     return tuple((count, size) for count, size in kinds if count)
 
 
-def matches(players: int, rows: int) -> list[tuple[tuple[int, int], ...]]:
-    """Return the groups of every level."""
+def matches(players: int, rows: int, largest: int = 0) -> list[tuple[tuple[int, int], ...]]:
+    """Return the groups of every level, of at most so many players, or of as many as `MATCHES` allows."""
     levels = []
     while players > 1:
-        levels.append(_groups(players, rows))
+        levels.append(_groups(players, rows, largest))
         players = sum(count for count, _ in levels[-1])
     return levels
 
 
-def _pairs(p: Engine, values: Share) -> tuple[Share, Share]:
+def _pairs(p: Operations, values: Share) -> tuple[Share, Share]:
     """Winners of pairs of neighbours, and the bits of both sides."""
     left = p.structural(values, lambda t: t[0::2])
     right = p.structural(values, lambda t: t[1::2])
@@ -120,7 +121,7 @@ def _group(p: Engine, values: Share, size: int) -> tuple[Share, Share]:
     return p.linear(p.multiply(hot, players), lambda part: part.sum(0), shape=rest), hot
 
 
-def _one_hot(p: Engine, levels: list[Level], dim: int, x: Share) -> Share:
+def _one_hot(p: Operations, levels: list[Level], dim: int, x: Share) -> Share:
     """Bits of the winner: from the last level back to the first, who won its group, if the group's winner won."""
     if not levels:
         return p.constant(torch.ones(tuple(x.shape), dtype=torch.bool), 0)

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from parties import ConfigurationError, DisagreementError, Party
 from parties.needs import NEEDS, Needs
-from protocols import precision
+from protocols import precision, sorting, tournament
 from protocols.base import Bilinear, Share
 from protocols.proofs import bits as bit_steps
-from protocols.proofs import rescaling, revealing, signs
+from protocols.proofs import exponential, rescaling, revealing, scaled, signs, smooth
 from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
@@ -73,7 +73,7 @@ class Verified(Pieces):
         raise error
 
     def heard(self, pieces: Parts) -> None:
-        """What a client sent must be the same at both holders of each piece."""
+        """What a client sent must be the same at both holders of each piece: the next check compares it."""
         for place, piece in enumerate(pieces):
             octets = b"" if self.virtual or piece.is_meta else as_bytes(self.memory.to_host(piece))
             self._checker.compare((self.party.rank + place) % 3, octets)
@@ -142,19 +142,19 @@ class Verified(Pieces):
         return bit_steps.gate(self, b, x)
 
     def exp(self, x: Share) -> Share:
-        raise NotImplementedError
+        return exponential.exp(self, self.number(x))
 
     def scaled(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return scaled.scaled(self, self.number(x), function)
 
     def periodic(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.periodic(self, self.number(x), function)
 
     def interval(self, x: Share, function: str) -> Share:
-        raise NotImplementedError
+        return smooth.interval(self, self.number(x), function)
 
     def maximum(self, x: Share, dim: int) -> tuple[Share, Share]:
-        raise NotImplementedError
+        return tournament.maximum(self, self.number(x), dim, largest=2)
 
     def sort(self, x: Share, dim: int, *, descending: bool = False) -> tuple[Share, Share]:
-        raise NotImplementedError
+        return sorting.sort(self, self.number(x), dim, descending=descending)

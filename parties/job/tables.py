@@ -44,8 +44,8 @@ class Protocol(Table):
     name: Name = Field(
         default="additive",
         description="The protocol, which says whom one trusts: additive (two or more computing parties and a dealer), "
-        "replicated (exactly three and no dealer), authenticated (two or more and a dealer; parties may cheat), verified "
-        "(exactly three and no dealer; one may cheat), or one that the program of the job registers.",
+        "replicated (exactly three and no dealer), authenticated (two or more and a dealer; parties may cheat), "
+        "verified (exactly three and no dealer; one may cheat), or one that the program of the job registers.",
         examples=["additive", "replicated"],
     )
     bits: int = Field(default=20, ge=8, le=24, description="Fraction bits of shared numbers.", examples=[20])

@@ -29,7 +29,6 @@ from torch import Tensor
 
 from parties import DisagreementError, DryParty, Generator, Role, Seeds, SoloParty
 from parties.prg import SEED_SIZE
-from protocols.proofs.claims import Claim
 from protocols.proofs.extension import DEGREE, Extension
 from protocols.proofs.pieces import Pieces
 from protocols.proofs.statements import FEW, ROWS, Statement

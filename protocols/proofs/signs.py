@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from torch import Tensor
 
 from protocols.base import Share
 from protocols.planes import planes

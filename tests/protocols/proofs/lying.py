@@ -14,7 +14,8 @@ def lie(protocol, target, error):
                     if passing.width is None:
                         first ^= error & 0xFF or 0x80
                     else:
-                        first += error
+                        sent = 8 * passing.width  # bits; what is above them nobody sees
+                        first += error if error % (1 << sent) else 1 << (sent - 1)
                     done.append(passing)
                 seen[0] += 1
         exchange(passings)
