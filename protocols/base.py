@@ -48,6 +48,9 @@ class Bilinear:
     sizes: Callable[[Sequence[int], Sequence[int]], Sequence[int] | None] | None = None
     """The shape of the result where a formula is at hand; torch's meta tensors, which give it otherwise, are slow."""
 
+    convolution: Callable[[Sequence[int], Sequence[int]], Any] | None = None
+    """Which convolution it is for operands of the shapes given: `ring.Convolution`."""
+
     def shape(self, x: Sequence[int], y: Sequence[int]) -> torch.Size:
         """Return the shape of the result for operands of the shapes given."""
         known = self.sizes(x, y) if self.sizes is not None else None

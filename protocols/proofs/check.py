@@ -46,7 +46,7 @@ def folds(length: int, rows: int) -> list[int]:
     """Blocks of every fold of an inner product, the rows of the grid first; after them comes the last fold."""
     out = [rows] if rows > 1 else []
     while length > LAST:
-        out.append(4 if length > 1 << 13 else 8 if length > 1 << 10 else LAST)
+        out.append(2 if length > 1 << 14 else 4 if length > 1 << 12 else LAST)
         length = -(-length // out[-1])
     return out
 
@@ -135,53 +135,52 @@ class Folding:
     def summands(self, extra: tuple[Parts, Parts] | None) -> Tensor:
         """This party's summands of h's coefficients but the middle one; ``extra``: the pair, at the last fold."""
         if self._statement is not None:
-            rows = self._statement.rows
-            return self._coefficients(self._statement.products(), list(range(rows)), list(range(rows))[::-1])
+            self._middle = self._statement.rows - 1
+            return self._coefficients(self._statement.products().flip(2))
         count = self._x[0].shape[1] if extra is not None else self.counts[0]
-        x, y = self._blocks(self._x, count), self._blocks(self._y, count)
-        ups, downs = list(range(count)), list(range(count))[::-1]
+        self._middle = count - 1
+        x = self._blocks(self._x, count)
+        one, other = self._blocks(self._y, count)
+        y = one.flip(1), other.flip(1)
         if extra is not None:
-            x = tuple(torch.cat([one, more.reshape(DEGREE, 1, 1)], 1) for one, more in zip(x, extra[0], strict=True))
-            y = tuple(torch.cat([one, more.reshape(DEGREE, 1, 1)], 1) for one, more in zip(y, extra[1], strict=True))
-            ups, downs = [*ups, count], [*downs, count]
-        self._x, self._y = cast(Parts, x), cast(Parts, y)
-        one = torch.cat(list(self._x), 2)
-        other = torch.cat([self.ring.plus(self._y[0], self._y[1]), self._y[0]], 2)
-        return self._coefficients(self.ring.gram(one, other), ups, downs)
+            x, y = _added(x, extra[0]), _added(y, extra[1])
+        self._x, self._y = x, y
+        left, right = torch.cat(x, 2), torch.cat([self.ring.plus(*y), y[0]], 2)
+        if count == 2 and extra is None:  # nothing but the middle of what is left out
+            return torch.cat([self.ring.gram(left[:, k : k + 1], right[:, k : k + 1])[:, 0] for k in range(2)], 1)
+        return self._coefficients(self.ring.gram(left, right))
 
     def _blocks(self, parts: Parts, count: int) -> Parts:
         missing = -parts[0].shape[1] % count
         one, other = (torch.nn.functional.pad(part, (0, missing)).reshape(DEGREE, count, -1) for part in parts)
         return one, other
 
-    def _coefficients(self, table: Tensor, ups: Sequence[int], downs: Sequence[int]) -> Tensor:
-        """Coefficients (48, C) of h out of products (48, A, B) of what goes with X^ups and X^downs."""
-        self._ups, self._downs = ups, downs
-        places = torch.tensor([up + down for up in ups for down in downs], device=table.device)
-        out = self.ring.zeros(DEGREE, max(ups) + max(downs) + 1, like=table)
-        out.index_add_(1, places, table.flatten(1))
+    def _coefficients(self, table: Tensor) -> Tensor:
+        """Coefficients (48, C) of h, the middle one left out, from products (48, K, K) of those of f and g."""
+        count = table.shape[1]
+        places = torch.arange(count, device=table.device)
+        out = self.ring.zeros(DEGREE, 2 * count - 1, like=table)
+        out.index_add_(1, (places.unsqueeze(1) + places).reshape(-1), table.flatten(1))
         if self.ring.is_bit:
             out.bitwise_and_(1)
-        self._middle = downs[0]
         return torch.cat([out[:, : self._middle], out[:, self._middle + 1 :]], 1)
 
     def fold(self, products: Parts, r: Tensor) -> None:
         """Go on with the values at r; products: pieces of h's coefficients."""
-        ring = self.ring
-        powers = ring.powers(r, products[0].shape[1] + 1)
-        totals = []
-        for known, middle in zip(products, self.total, strict=True):
-            cut = self._middle
-            h = torch.cat([known[:, :cut], middle.unsqueeze(1), known[:, cut:]], 1)
-            totals.append(ring.combined(powers, h.unsqueeze(2))[:, 0])
-        self.total = totals[0], totals[1]
-        first, second = powers[:, list(self._ups)], powers[:, list(self._downs)]
+        ring, cut = self.ring, self._middle
+        whole = [
+            torch.cat([known[:, :cut], middle.unsqueeze(1), known[:, cut:]], 1).unsqueeze(2)
+            for known, middle in zip(products, self.total, strict=True)
+        ]
+        powers = ring.powers(r, whole[0].shape[1])
+        self.total = ring.combined(powers, whole[0])[:, 0], ring.combined(powers, whole[1])[:, 0]
         if self._statement is not None:
-            self._join(self._statement, first, second)
+            some = powers[:, : self._statement.rows]
+            self._join(self._statement, some, some.flip(1))
             self._statement = None
         else:
-            self._x = self._combined(first, self._x)
-            self._y = self._combined(second, self._y)
+            self._x = ring.at(r, self._x[0]), ring.at(r, self._x[1])
+            self._y = ring.at(r, self._y[0]), ring.at(r, self._y[1])
         self.counts = self.counts[1:]
 
     def _join(self, statement: Statement, first: Tensor, second: Tensor) -> None:
@@ -190,13 +189,16 @@ class Folding:
         self._x, self._y = statement.folded(first, second)
         self.total = plus(self.total[0], self._rest[0]), plus(self.total[1], self._rest[1])
 
-    def _combined(self, constants: Tensor, parts: Parts) -> Parts:
-        return self.ring.combined(constants, parts[0]), self.ring.combined(constants, parts[1])
-
     @property
     def ends(self) -> tuple[Parts, Parts]:
         """Pieces of f(r) and g(r), (48, 1) each, after the last fold."""
         return self._x, self._y
+
+
+def _added(parts: Parts, more: Parts) -> Parts:
+    """Blocks (48, K, n) with one more, of one element."""
+    one, other = (torch.cat([part, last.reshape(DEGREE, 1, 1)], 1) for part, last in zip(parts, more, strict=True))
+    return one, other
 
 
 class Checker:

@@ -42,15 +42,16 @@ def halves(words: Tensor) -> tuple[Tensor, Tensor]:
     if not words.is_contiguous() and words.mT.is_contiguous():
         low, high = halves(words.mT)
         return low.mT, high.mT
-    words = words.contiguous()
-    if words.stride(-1) != 1:  # an axis of one element
-        words = words.clone(memory_format=torch.contiguous_format)
-    low = words.view(torch.int32)[..., ::2].double()
-    return low, (words + (1 << 31)).view(torch.int32)[..., 1::2].double()
+    flat = words.contiguous().view(-1)
+    low = flat.view(torch.int32)[::2].double()
+    return low.view(words.shape), (flat + (1 << 31)).view(torch.int32)[1::2].double().view(words.shape)
 
 
 def weighted(weights: Tensor, words: Tensor) -> Tensor:
-    """Sums modulo 2^64 of words (..., n, c) with weights (..., w, n), zeros and ones in float64: (..., w, c)."""
+    """Sums modulo 2^64 of words (..., n, c) with weights (..., w, n), zeros and ones in float64: (..., w, c).
+
+    Weights may have magnitude 2^8 if there are few.
+    """
     total = torch.zeros((), dtype=torch.int64, device=words.device)
     for start in range(0, max(words.shape[-2], 1), LONGEST):
         some, cut = weights[..., start : start + LONGEST], words[..., start : start + LONGEST, :]
@@ -172,3 +173,11 @@ class Extension:
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""
         return self.matmul(self.matrix(constants), x.flatten(0, 1))
+
+    def at(self, r: Tensor, x: Tensor) -> Tensor:
+        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n)."""
+        by_r = self.matrix(r.unsqueeze(1))
+        value = x[:, -1]
+        for k in range(x.shape[1] - 2, -1, -1):
+            value = self.plus(self.matmul(by_r, value) if self.is_bit else weighted(by_r.double(), value), x[:, k])
+        return value
