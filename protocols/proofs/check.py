@@ -332,7 +332,8 @@ class Checker:
         """Pieces of what all have summands of. One round."""
         p = self._p
         own = [
-            ring.plus(one, p.fresh_zero(one.shape, is_bit=ring.is_bit)) for ring, one in zip(rings, summands, strict=True)
+            ring.plus(one, p.fresh_zero(one.shape, is_bit=ring.is_bit))
+            for ring, one in zip(rings, summands, strict=True)
         ]
         message = b"".join(self._bytes(one) for one in own)
         heard, place, out = self._exchange(b"", message)[1], 0, []
@@ -354,7 +355,7 @@ class Checker:
 
     def _compare_results(self, foldings: Sequence[Folding]) -> None:
         """Open f(r) and g(r); what this party lacks of h(r) must be f(r) g(r) less what it has: digests tell."""
-        p, rank = self._p, self._p.party.rank
+        rank = self._p.party.rank
         ends = [torch.cat([cast(Tensor, part[k]) for part in one.ends], 1) for one in foldings for k in range(2)]
         wholes = [b"".join(self._bytes(one) for one in ends[k::2]) for k in range(2)]
         digests = [

@@ -39,12 +39,8 @@ FEW = 64
 
 def halves(words: Tensor) -> tuple[Tensor, Tensor]:
     """Two tensors of float64 from -2^31 to 2^31, with words = low + 2^32 high modulo 2^64."""
-    if not words.is_contiguous() and words.mT.is_contiguous():
-        low, high = halves(words.mT)
-        return low.mT, high.mT
-    flat = words.contiguous().view(-1)
-    low = flat.view(torch.int32)[::2].double()
-    return low.view(words.shape), (flat + (1 << 31)).view(torch.int32)[1::2].double().view(words.shape)
+    low = words.unsqueeze(-1).view(torch.int32)[..., 0].double()
+    return low, (words + (1 << 31)).unsqueeze(-1).view(torch.int32)[..., 1].double()
 
 
 def weighted(weights: Tensor, words: Tensor) -> Tensor:

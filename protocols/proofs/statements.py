@@ -1,9 +1,9 @@
 """How claims become one inner product of secret vectors over an extension (see `extension`).
 
 Of claims sum_j x_tj y_tj = z_t about elements, results lie in a grid of ``ROWS`` rows, and random weights are those of
-the row times that of the column: sum_a s_a sum_t w_t (sum_j x_atj y_atj - z_at) = 0. What remains of claims about bilinear
-operations see in `bilinear`. If a claim is false the sum over all is zero with probability 2/2^48 at most, since it is
-a polynomial of degree 2 in the weights: Schwartz and Zippel, over the exceptional set.
+the row times that of the column: sum_a s_a sum_t w_t (sum_j x_atj y_atj - z_at) = 0. What remains of claims about
+bilinear operations see in `bilinear`. If a claim is false the sum over all is zero with probability 2/2^48 at most,
+since it is a polynomial of degree 2 in the weights (Schwartz and Zippel, over the exceptional set).
 """
 
 from __future__ import annotations
