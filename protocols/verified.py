@@ -141,6 +141,11 @@ class Verified(Pieces):
     def gate(self, b: Share, x: Share) -> Share:
         return bit_steps.gate(self, b, x)
 
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        x = self.number(x)
+        bit = signs.positive(self, _own(x))
+        return self.gate(bit, x), bit
+
     def exp(self, x: Share) -> Share:
         return exponential.exp(self, self.number(x))
 
