@@ -61,6 +61,7 @@ def exp(p: Pieces, x: Share) -> Share:
     places = FALLING if falling else p.bits - 1
     step = split(p, [own], lambda one: _fraction(p, one, point), x.shape)
     fraction = p.rescale(p.make(x.shape, FINE + FACTOR, step), places)
+    fraction.facts["precision"] = True
     whole = p.local([own], 0, lambda t: shift_right(t * BASE, point), shape=x.shape, public=lambda t: t + least)
     power = p.make(x.shape, least, split(p, [whole], lambda one: _power(p, one), x.shape))
     result = p.make(x.shape, least + places, _product(p, power, cast(ReplicatedShare, p.gate(inside, fraction))))
