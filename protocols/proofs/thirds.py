@@ -20,8 +20,8 @@ def ends(n: int) -> list[int]:
 
 
 def thirds(p: Pieces, x: ReplicatedShare) -> list[ReplicatedShare]:
-    """x, or three flat shares of its elements, made once; facts about them are kept with them."""
-    if x.numel < SPLIT:
+    """x, or three flat shares of its elements, made once; facts about them are kept with them. A third stays whole."""
+    if x.numel < SPLIT or "dealer" in x.facts:
         return [x]
     if "thirds" not in x.facts:
         chunks = []
