@@ -157,7 +157,7 @@ class Session(Seat):
         agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
-        check_party(protocol, party, files=place.files is not None)
+        check_party(protocol, party, files=place.files is not None, keeps=checkpoints is not None)
         self.party, self.rounding = party, str(options.get("rounding", "chance"))
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []

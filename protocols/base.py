@@ -279,8 +279,6 @@ class Protocol(Operations):
     name: ClassVar[str]
     needs: ClassVar[Needs] = Needs()
     """How many computing parties, and whether a dealer; known before a protocol is made, and to `Registry.needs`."""
-    stores: ClassVar[bool] = True
-    """Whether another session can take up what `export` gave."""
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
     """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
 
