@@ -10,7 +10,8 @@ from types import MappingProxyType
 from parties.errors import ConfigurationError
 
 __all__ = [
-    "DEFAULT", "NEEDS", "VARIABLE", "Needs", "check_deal", "check_ranks", "check_stores", "default_protocol", "needs_of",
+    "DEFAULT", "NEEDS", "VARIABLE", "Needs",
+    "check_deal", "check_ranks", "check_stores", "default_protocol", "needs_of",
 ]  # fmt: skip
 
 DEFAULT = "additive"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.faults import wire
 from tests.faults.members import MEMBERS, NAMES, Case, Identities, Limits
-from tests.faults.table import FAULTS, MATRICES, RIGHT, ROLES, Cell, Either, Ends, Outcome, outcome_of
+from tests.faults.table import FAULTS, MATRICES, RIGHT, ROLES, Cell, Either, Ends, outcome_of
 from tests.faults.zygote import Zygote
 
 WEIGHTS = (1.391147, -1.913591, 0.380548, -0.063332)

@@ -190,12 +190,12 @@ class Case:
         return path
 
     def _job(self, fronts: dict[str, tuple[str, int]]) -> str:
-        limits = self.limits
+        limits, stores = self.limits, needs_of(self.protocol).stores
         lines = [
             "format = 1", 'name = "faults"',
             "[protocol]", f'name = "{self.protocol}"',
             "[limits]", "seconds = 60", f"connect = {limits.connect}", f"deadline = {limits.deadline}",
-            f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every if needs_of(self.protocol).stores else 0}",
+            f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every if stores else 0}",
         ]  # fmt: skip
         for name in self.names:
             host, port = fronts[name]

@@ -144,10 +144,13 @@ def test_checkpoints_of_another_protocol_are_refused(folder):
 def test_a_protocol_whose_shares_cannot_be_kept_has_none(tmp_path):
     """Every rank hears so before anything is shared, not at the first checkpoint."""
 
-    def program(party):
+    def begin(party):
         party.agree("there", b"")
+        mpc.session("authenticated", party=party, checkpoints=kept(tmp_path)(party.rank))
+
+    def program(party):
         with pytest.raises(JointfitError) as caught:  # found by this rank, or heard from the first that did
-            mpc.session("authenticated", party=party, checkpoints=kept(tmp_path)(party.rank))
+            begin(party)
         return str(caught.value), party.counts.total("online").rounds
 
     want = "shares of protocol 'authenticated' are of no use to another session: run without checkpoints"
