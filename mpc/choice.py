@@ -42,8 +42,13 @@ def of_process(said: str | None) -> str:
 
 def check_party(protocol: str, party: Party, *, files: bool, keeps: bool) -> None:
     """Raise ConfigurationError unless a protocol can run on the ranks that a party is one of, and keep checkpoints."""
+    check_needs(protocol, protocols.needs(protocol), party, files=files, keeps=keeps)
+
+
+def check_needs(protocol: str, needs: Needs, party: Party, *, files: bool, keeps: bool) -> None:
+    """As `check_party`, of a protocol that is made: only now it is known what a function that is no class has made."""
     dealer = party.dealer is not None
-    needs = fitting(protocol, party.size, clients=len(party.clients), dealer=dealer, files=files)
+    check_ranks(protocol, needs, party.size, clients=len(party.clients), dealer=dealer, files=files)
     if keeps:
         check_stores(protocol, needs, "run without checkpoints (in a job: checkpoints.every = 0)")
 

@@ -80,7 +80,7 @@ def test_the_tables_of_the_readme(parties):
 
 def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
     wrong = {"less": Cost(1, 3, 44_875)}
-    monkeypatch.setattr(program, "counted", lambda parties, rows: wrong)
+    monkeypatch.setattr(program, "counted", lambda parties, rows, protocol: wrong)
     assert program.main(["--rows", "less"]) == 1
     out = capsys.readouterr()
     assert "NOT EQUAL" in out.out
