@@ -37,13 +37,21 @@ def cost(session: mpc.Session, work: Work, *, rescaled: bool) -> Cost:
     ``offline`` is what the transport sent on the dealer, less the digest of 8 bytes that ends each of its messages, and
     what the protocol asked for on the others.
     """
+    _send_all(session)
     before, asked, sent = session.counts.snapshot(), session.protocol.offline_bytes, _planned_bytes(session)
     finish(session, work(), rescaled)
+    _send_all(session)
     spent, asked = session.counts - before, session.protocol.offline_bytes - asked
     online, dealt = spent.total("online"), spent.total("offline")
     offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
     busiest = max(map(int.__sub__, _planned_bytes(session), sent), default=online.bytes_sent)
     return Cost(busiest, online.rounds, offline)
+
+
+def _send_all(session: mpc.Session) -> None:
+    """A dealer gathers what it sends: let it go."""
+    if session.party.before_waiting is not None:
+        session.party.before_waiting()
 
 
 def _planned_bytes(session: mpc.Session) -> list[int]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments.peers import systems, tables
 from experiments.peers.shapes import ROWS
+from parties.needs import DEFAULT
 
 INSTALL_CRYPTEN = """\
 CrypTen cannot be imported ({why}); it is left out. To install it, in an environment of its own beside torch:
@@ -84,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--repeats", type=int, default=7, help=f"timed runs of each, after {WARM} to warm up (7)")
     parser.add_argument(
-        "--protocols", nargs="+", choices=systems.OURS, default=["additive"], metavar="PROTOCOL",
+        "--protocols", nargs="+", choices=systems.OURS, default=[DEFAULT], metavar="PROTOCOL",
         help=f"of jointfit: {', '.join(systems.OURS)}; ratios are to the first (additive)",
     )  # fmt: skip
     parser.add_argument("--crypten", default=sys.executable, metavar="PYTHON", help="interpreter with CrypTen (this)")
@@ -112,8 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
 
         running = {
-            f"jointfit, {protocol}" if place else "jointfit": stack.enter_context(systems.jointfit(protocol, folder()))
-            for place, protocol in enumerate(dict.fromkeys(options.protocols))
+            systems.called(protocol): stack.enter_context(systems.jointfit(protocol, folder()))
+            for protocol in dict.fromkeys(options.protocols)
         }
         if not why:
             running["CrypTen"] = stack.enter_context(systems.crypten(options.crypten, folder()))

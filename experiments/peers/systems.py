@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from parties.needs import DEFAULT
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600.0
 """Seconds that a system may take to start, and for one word."""
@@ -125,11 +127,16 @@ THEIRS = {"semi2k": 2, "aby3": 3}
 """SPU's protocols that are compared, and of how many parties."""
 
 
+def called(protocol: str) -> str:
+    """What jointfit is called in tables."""
+    return "jointfit" if protocol == DEFAULT else f"jointfit {protocol}"
+
+
 def jointfit(protocol: str, folder: Path) -> System:
     """Two parties and a dealer, or three parties, over TLS."""
     program = ["-m", "experiments.peers.with_jointfit", str(folder / "words")]
     command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "--protocol", protocol, *program]
-    return System(f"jointfit, {protocol}", 3, folder, [(command, {})])
+    return System(called(protocol), 3, folder, [(command, {})])
 
 
 def crypten(python: str, folder: Path) -> System:
