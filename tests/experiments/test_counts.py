@@ -11,6 +11,7 @@ import pytest
 from experiments.counts import __main__ as program
 from experiments.counts.measure import planned, simulated
 from experiments.counts.rows import ROWS, N
+from parties.needs import NEEDS
 from protocols.base import Cost
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +79,35 @@ def test_the_tables_of_the_readme(parties):
     assert table in (ROOT / "experiments" / "counts" / "README.md").read_text("utf-8")
 
 
+OTHERS = {"replicated": 3, "authenticated": 2}
+
+
+@pytest.mark.parametrize("protocol", OTHERS)
+def test_other_protocols_counted(protocol):
+    """One row after the other, as planned: who deals among three parties depends on what was sent before."""
+    names = ["product", "less", "matmul-open", "logistic-again"]
+    sent, plan = (make(OTHERS[protocol], names, protocol) for make in (simulated, planned))
+    assert sent == plan
+    assert all((cost.offline > 0) == NEEDS[protocol].dealer and cost.bytes > 0 for cost in sent.values())
+
+
+@pytest.mark.parametrize("protocol", OTHERS)
+def test_the_tables_of_other_protocols(protocol):
+    parties = OTHERS[protocol]
+    plan = planned(parties, list(ROWS), protocol)
+    table = program.table(program.lines(list(ROWS), parties, plan, plan, protocol), parties, protocol)
+    assert table in (ROOT / "experiments" / "counts" / "README.md").read_text("utf-8")
+
+
+def test_a_number_of_parties_that_a_protocol_does_not_take(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["--protocol", "replicated", "--parties", "2"])
+    assert "got 2 parties; replicated wants exactly 3 computing parties" in capsys.readouterr().err
+
+
 def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
     wrong = {"less": Cost(1, 3, 44_875)}
-    monkeypatch.setattr(program, "counted", lambda parties, rows: wrong)
+    monkeypatch.setattr(program, "counted", lambda parties, rows, protocol: wrong)
     assert program.main(["--rows", "less"]) == 1
     out = capsys.readouterr()
     assert "NOT EQUAL" in out.out
