@@ -80,6 +80,7 @@ class Replicated(Work, Protocol):
         self.scheduler = Scheduler(self._exchange)
         self.groups = [Group(self, dealer) for dealer in range(3)]
         self.sent = [0, 0, 0]
+        self.planned = [0, 0, 0]
         self._closed = False
 
     @property
@@ -137,6 +138,7 @@ class Replicated(Work, Protocol):
     def settle(self, *shares: Share, kind: str = "settle") -> None:
         for x in shares:
             self.scheduler.settle(self.ahead(self.parts(_own(x))), kind)
+        self.planned = [0, 0, 0]
 
     def export(self, x: Share) -> Tensor | None:
         """Return this party's summand, made fresh by a sharing of zero."""
