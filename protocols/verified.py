@@ -39,7 +39,6 @@ class Verified(Pieces):
 
     name: ClassVar[str] = "verified"
     needs: ClassVar[Needs] = NEEDS["verified"]
-    stores: ClassVar[bool] = False
 
     def __init__(self, party: Party, bits: int = 20, **options: Any) -> None:
         """Set up the seeds with the other parties; see `AmongThree`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import mpc
 from experiments.counts import __main__ as program
 from experiments.counts.measure import planned, simulated
 from experiments.counts.rows import ROWS, N
@@ -128,3 +129,29 @@ def test_one_row_in_processes(forked):
     assert done.returncode == 0, done.stderr
     (one,) = json.loads(done.stdout)
     assert (one["bytes_per_element"], one["rounds"], one["equal"], one["declared"]) == (11.0, 4, True, True)
+
+
+STEPS = 6
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "rounds"), [("logistic-again", 22_000, 10), ("mlp-again", 3_390_000, 47), ("lenet", 9_210_000, 85)]
+)
+def test_three_parties_without_a_dealer_send_alike(name, most, rounds):
+    """Each of them deals for some tensors of a step, other ones in every step: over a few steps none sends more."""
+    found = []
+
+    def program(session):
+        work, party = ROWS[name].prepare(session), session.party
+        session.settle(work())
+        sent, before = list(party.sent), session.counts.total("online").rounds
+        for _ in range(STEPS):
+            session.settle(work())
+        found.extend(now - then for now, then in zip(party.sent, sent, strict=True))
+        found.append(session.counts.total("online").rounds - before)
+
+    mpc.plan(program, 3, protocol="replicated")
+    *sent, passed = found
+    assert passed == rounds * STEPS
+    assert max(sent) <= most * STEPS
+    assert max(sent) <= 1.015 * sum(sent) / 3
