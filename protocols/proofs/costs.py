@@ -1,6 +1,6 @@
 """Declared costs of `verified`, by formula: bytes of the busiest party, and rounds; nothing is offline.
 
-What a check of claims sends is not among them: it counts where values are revealed. A test compares the formulas with
+What a check of claims sends is not among them (`check.check_cost`): it counts where values are revealed. A test compares the formulas with
 what was sent.
 """
 
@@ -19,6 +19,7 @@ from protocols.proofs.exponential import DIGITS, FACTOR
 from protocols.proofs.series import FINE, ROOM
 from protocols.proofs.thirds import ends
 from protocols.ring import WORD
+from protocols.trio.agree import SIZE
 
 Roles = Callable[[int], tuple[int, int]]
 """Bytes of who deals for so many elements, and of each of the two others."""
@@ -232,6 +233,10 @@ VERIFIED_COSTS: Mapping[str, Callable[[int], Cost]] = MappingProxyType(
     {
         "add": lambda n: Cost(0, 0),
         "scale": lambda n: Cost(0, 0),
+        "reveal": lambda n: Cost(8 * n + SIZE, 1),
+        "client input": lambda n: Cost(16 * n, 1),
+        "client bits": lambda n: Cost(2 * packed(n), 1),
+        "client reveal": lambda n: Cost(8 * n + SIZE, 0),
         "multiply": lambda n: Cost(8 * n, 1),
         "multiply and rescale": rescale,
         "faithful": faithful,
