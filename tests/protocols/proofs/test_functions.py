@@ -1,4 +1,4 @@
-"""Functions of `verified`: values, costs, plans, openings, what is known of an operand; claims, and parties that lie."""
+"""Functions of `verified`: values, costs, openings, what is known of an operand; claims, and parties that lie."""
 
 import pytest
 import torch
