@@ -229,8 +229,11 @@ class Value(Number):
         """max(x, 0); the bit x > 0 holds for the result as well."""
         if self.nonnegative:
             return self
-        bit = self.is_positive()
-        out = bit * self
+        if self.share is None or self.precision or "positive" in self.share.facts:
+            bit = self.is_positive()
+            out = bit * self
+        else:
+            out, bit = (self._of(share) for share in self.session.protocol.relu(self.share))
         if out.share is not None and bit.share is not None:
             out.share.facts["positive"] = bit.share
         return out.known_nonnegative()

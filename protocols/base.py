@@ -14,6 +14,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -47,6 +48,9 @@ class Bilinear:
     apply: Callable[[Tensor, Tensor], Tensor]
     sizes: Callable[[Sequence[int], Sequence[int]], Sequence[int] | None] | None = None
     """The shape of the result where a formula is at hand; torch's meta tensors, which give it otherwise, are slow."""
+
+    convolution: Callable[[Sequence[int], Sequence[int]], Any] | None = None
+    """Which convolution it is for operands of the shapes given: `ring.Convolution`."""
 
     def shape(self, x: Sequence[int], y: Sequence[int]) -> torch.Size:
         """Return the shape of the result for operands of the shapes given."""
@@ -228,6 +232,14 @@ class Operations(abc.ABC):
         """x where b, else y."""
         return self.add(y, self.gate(b, self.subtract(x, y)))
 
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        """Return x where it is positive, else 0, and the bit x > 0. A pending rescaling of x is done first.
+
+        The bit may be that of the rescaled number, which is off by one unit at most.
+        """
+        positive = self.negative(self.negate(x))
+        return self.gate(positive, x), positive
+
     # ---- functions: domains, errors and costs stand at the implementations -------------------------------------
 
     @abc.abstractmethod
@@ -279,8 +291,6 @@ class Protocol(Operations):
     name: ClassVar[str]
     needs: ClassVar[Needs] = Needs()
     """How many computing parties, and whether a dealer; known before a protocol is made, and to `Registry.needs`."""
-    stores: ClassVar[bool] = True
-    """Whether another session can take up what `export` gave."""
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
     """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
 
@@ -379,14 +389,18 @@ class Registry:
         return self._maker(name)(*arguments, **options)
 
     def needs(self, name: str) -> Needs:
-        """What the protocol ``name`` asks of a run: its class's ``needs``.
+        """What the protocol ``name`` asks of a run: its class's ``needs``, also where a `functools.partial` calls it.
+        Of another function nobody knows before it is called; then what most protocols need, unless it has ``needs``.
 
         Raises ConfigurationError for an unknown name, as `make` does.
 
         >>> print(protocols.needs("additive"))
         2 or more computing parties and a dealer
         """
-        needs: Needs = getattr(self._maker(name), "needs", Needs())
+        maker: Any = self._maker(name)
+        while isinstance(maker, partial):
+            maker = maker.func
+        needs: Needs = getattr(maker, "needs", Needs())
         return needs
 
     def _maker(self, name: str) -> Callable[..., Protocol]:

@@ -49,22 +49,30 @@ def digits(bits: Tensor, count: int, size: int) -> Tensor:
     return bits.reshape(count, size, *bits.shape[1:])
 
 
-def tables(p: Engine, mask: Mask, bits: int, *, signed: bool, digit: int = 0) -> Dealing:
+def part_of(every: Tensor, start: int, end: int, size: int) -> Tensor:
+    """Planes up to ``end``, from the digit of ``start`` on; what stands below it is set to zero, in their memory."""
+    first = start - start % size
+    every[first:start] = 0
+    return every[first:end]
+
+
+def tables(p: Engine, mask: Mask, bits: int, *, signed: bool, digit: int = 0, start: int = 0) -> Dealing:
     """Have XOR-shared planes [v = digit] of the mask's low ``bits`` bits dealt, once for each mask; see `table_of`.
 
-    ``digit``: bits of a digit, if not the engine's own. ``signed``: with the mask's sign. Cost: 2^digit bits a digit,
+    ``digit``: bits of a digit, if not the engine's own. ``signed``: with the mask's sign. ``start``: the first bit that
+    counts; those below it are taken for zero, and digits of such bits alone are left out. Cost: 2^digit bits a digit,
     offline. Where correlations travel in a round, [0 = digit] is left out, and the sign has a plane of its own; else it
     is entry 15 of the top digit, which has three bits.
     """
     size = digit or p.digit
-    key = ("tables", bits, signed, size)
+    key = ("tables", bits, signed, size, start)
     if key not in mask.facts:
-        count, width, entries = -(-bits // size), (mask.share.numel() + 7) // 8, 1 << size
+        count, width, entries = -(-bits // size) - start // size, (mask.share.numel() + 7) // 8, 1 << size
         shape = (count * (entries - 1) + signed, width) if p.early else (count, entries, width)
 
         def build(r: Tensor) -> list[Tensor]:
             every = planes(r.reshape(-1))
-            out = one_hot(digits(every[:bits], count, size))
+            out = one_hot(digits(part_of(every, start, bits, size), count, size))
             if p.early:
                 rest = [every[WORD - 1 :]] if signed else []
                 return [torch.cat([out[:, 1:].flatten(0, 1), *rest])]
@@ -99,8 +107,10 @@ def table_of(p: Engine, dealt: Mask, size: int, *, signed: bool) -> tuple[Tensor
     return out, sign
 
 
-def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = False) -> Generator[Any, None, Tensor]:
-    """Step: XOR part of [public < mask] on the low ``bits`` bits, for public (*leading, *mask.shape).
+def below(
+    p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = False, start: int = 0
+) -> Generator[Any, None, Tensor]:
+    """Step: XOR part of [public < mask] on the low ``bits`` bits from ``start`` on, for public (*leading, *mask.shape).
 
     With ``signed`` (bits 63), of that bit xor the mask's sign. Shape and form of the result: as public, uint8.
     Cost: for every full group of four digits 7 bits, and 6 for the last node: 34 bits an element
@@ -109,15 +119,15 @@ def below(p: Engine, public: Tensor, mask: Mask, bits: int, *, signed: bool = Fa
     n = mask.share.numel()
     if not n:
         return nothing(p, public.shape)
-    dealing = tables(p, mask, bits, signed=signed)
+    dealing = tables(p, mask, bits, signed=signed, start=start)
     yield dealing
-    count, rows, width = -(-bits // p.digit), public.numel() // n, (n + 7) // 8
+    count, rows, width = -(-bits // p.digit) - start // p.digit, public.numel() // n, (n + 7) // 8
     signs: list[Tensor] = []
 
     def look() -> Tensor:
         table, sign = table_of(p, dealing.mask, p.digit, signed=signed)
         signs.extend([] if sign is None else [sign])
-        index = digits(planes(public.reshape(rows, n))[:bits], count, p.digit)
+        index = digits(part_of(planes(public.reshape(rows, n)), start, bits, p.digit), count, p.digit)
         return torch.stack([pick(p.memory, above(table), index), pick(p.memory, table, index)]).flip(1)
 
     less, equal = p.part((2, count, rows, width), look, torch.uint8)
@@ -165,6 +175,31 @@ def signs(p: Engine, x: AdditiveShare, thresholds: Sequence[int] | None) -> Shar
         return part if p.virtual else p.flip(part, shift_right(public, 63).to(torch.uint8))
 
     return p.make(shape, 0, step(), is_bit=True)
+
+
+def positive(p: Engine, x: AdditiveShare, places: int = 0) -> Share:
+    """Bit x > 0, once ``places`` places of x are cut off as `truncate.rescale` does, not faithfully: of that number.
+
+    Exact. For c = x + r the cut number is (c >> places) - (r >> places) modulo 2^(64 - places), so the bits below need
+    not be compared. Cost: as `negative`, with digits for 63 - places bits: 23 bits an element for 20 places.
+    """
+    key = ("positive", places)
+    if key not in x.facts:
+        p.note(f"positive {places}".encode())
+
+        def step() -> Generator[Any, None, Tensor]:
+            mask = yield from p.covering(x)
+            if mask is not None and x.numel:
+                tables(p, mask, 63, signed=True, start=places)
+            form = yield from p.masked(x)
+            if not x.numel:
+                return nothing(p, x.shape)
+            public = p.part(x.shape, lambda: form.public - (1 << places))  # one less: negative if x is not positive
+            part = yield from below(p, public, form.mask, 63, signed=True, start=places)
+            return part if p.virtual else p.flip(part, shift_right(public, 63).bitwise_xor_(1).to(torch.uint8))
+
+        x.facts[key] = p.make(x.shape, 0, step(), is_bit=True)
+    return cast(Share, x.facts[key])
 
 
 def zero(p: Engine, x: AdditiveShare) -> Share:

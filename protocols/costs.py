@@ -25,6 +25,9 @@ Formula = Callable[[int], Cost]
 FULL, LAST, EQUAL = 22, 15, 11
 """Products of mask bits in a node of four digits, in the last such node, and in a node of four equalities."""
 
+CUT = 11 * 16 + 2 * FULL + 8 + 5
+"""Bits of a comparison without the 20 lowest bits: tables of eleven digits, nodes of four, four and three, the last."""
+
 TABLES = 16 * 16
 """Bits of the tables of a mask: sixteen digits."""
 
@@ -143,7 +146,7 @@ COSTS: Mapping[str, Formula] = MappingProxyType(
         "both": lambda n: Cost(2 * packed(n), 1, packed(n)),
         "integer": lambda n: Cost(packed(n), 1, 8 * n),
         "gate": lambda n: Cost(8 * n + packed(n), 1, 16 * n),
-        "rescale and relu": lambda n: Cost(8 * n + 35 * packed(n), 4, negative(n).offline + 12 * n + 8 * n + 12 * n),
+        "rescale and relu": lambda n: Cost(8 * n + 24 * packed(n), 4, CUT * packed(n) + 12 * n + 8 * n + 12 * n),
         "exp": exp,
         "sin": lambda n: Cost(10 * n, 2, 32 * n),
         "cos": lambda n: Cost(10 * n, 2, 32 * n),

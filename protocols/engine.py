@@ -199,6 +199,12 @@ class Engine(Steps, Operations):
     def gate(self, b: Share, x: Share) -> Share:
         return self.multiply(b, x) if x.is_bit or not b.is_bit else products.gate(self, b, x)
 
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        x = self._number(x)
+        cut = precision.waits(self, x) and not self.faithful
+        bit = compare.positive(self, _own(x), x.bits - self.bits if cut else 0)
+        return self.gate(bit, x), bit
+
     def exp(self, x: Share) -> Share:
         return exponential.exp(self, self._number(x))
 

@@ -93,7 +93,7 @@ def _crossed(p: Engine, mask: Mask, form: Form) -> tuple[Dealing, list[Dealing]]
     for masks, dealings in known:
         if len(masks) == len(others) and all(map(is_, masks, others)):
             return number, dealings
-    dealings = [_mask_product(p, (number.mask, 8), other) for other in _masks(form)]
+    dealings = [_mask_product(p, (number.mask, WORD), other) for other in _masks(form)]
     known.append((others, dealings))
     return number, dealings
 
@@ -126,16 +126,15 @@ def _mask_products(p: Engine, left: Form, right: Form) -> list[list[Dealing]]:
 
 
 def _masks(form: Form) -> list[tuple[Mask, int]]:
-    """The masks of a form, and how many low bytes of each matter."""
-    low = -(-(WORD - form.grain) // 8)
-    return [(mask, 8 if isinstance(factor, int) else low) for factor, mask in form.terms]
+    """The masks of a form, and how many low bits of each matter."""
+    return [(mask, WORD if isinstance(factor, int) else WORD - form.grain) for factor, mask in form.terms]
 
 
 def _mask_product(p: Engine, one: tuple[Mask, int], other: tuple[Mask, int]) -> Dealing:
-    (m, width), (o, other_width) = one, other
+    (m, low), (o, other_low) = one, other
     # A mask of 32 bits has a factor that is a multiple of 2^32, so its products matter modulo 2^32 only.
     dtype = torch.int32 if torch.int32 in {m.share.dtype, o.share.dtype} else torch.int64
-    output = Output(tuple(broadcast(m.share.shape, o.share.shape)), dtype, min(width, other_width, dtype.itemsize))
+    output = Output(tuple(broadcast(m.share.shape, o.share.shape)), dtype, min(low, other_low, 8 * dtype.itemsize))
     return p.deal([m, o], output, lambda a, b: [times(a, b).to(dtype)])
 
 

@@ -125,13 +125,17 @@ class Replicated(Work, AmongThree):
             return outline(shape, x.dtype)
         if x.is_bit:
             return (a & (c ^ d)) ^ (b & c)
+        if x.owner is not None:
+            return self.of_owner(x.owner, x.known, (a, b), (c, d), apply)
+        if y.owner is not None:
+            return self.of_owner(y.owner, y.known, (c, d), (a, b), lambda t, u: apply(u, t))
         return apply(a, c + d) + apply(b, c)
 
     def rescale(self, x: Share, bits: int, *, faithful: bool = False) -> Share:
         """x with ``bits`` fraction bits: the floor or one unit above it, never more; see `truncate.rescale`.
 
-        Cost of a fresh product: two rounds, 12 bytes an element from who deals, 8 and those of the places cut from each
-        of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
+        Cost of a fresh product: two rounds, 8 bytes an element and the places cut, to half a byte, from who deals and
+        from each of the two others; no failure probability. Faithful adds a comparison of the bits cut off.
         """
         x = self.number(x)
         if x.bits <= bits:
@@ -190,6 +194,14 @@ class Replicated(Work, AmongThree):
         shape = broadcast(b.shape, x.shape)
         wide = [y if y.shape == shape else self.structural(y, lambda t: t.expand(shape)) for y in (b, x)]
         return self.elementwise(wide, lambda g, one, other: g.multiply(one, other))
+
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        own = _own(self.number(x))
+        if "relu" not in own.facts:
+            pieces = self.halves(own) if precision.waits(self, own) else self.viewed(own)
+            own.facts["relu"] = self.both_of(own.shape, pieces, lambda g, v: g.relu(v))
+        value, positive = own.facts["relu"]
+        return value, positive
 
     # ---- functions, by the groups --------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import product
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -115,7 +115,7 @@ def matmul_op() -> Bilinear:
 Sizes = tuple[int, ...]
 
 
-class _Geometry:
+class Geometry:
     """One convolution's sizes: strides, padding, dilation, groups; ``input`` and ``weight`` are full shapes.
 
     ``out`` is given for a transposed convolution, whose output padding may leave room for further windows.
@@ -139,6 +139,11 @@ class _Geometry:
             (s - d * (k - 1) - 1) // t + 1
             for s, d, k, t in zip(self.padded, dilation, self.kernel, stride, strict=True)
         )
+
+    def single(self, times: int) -> Geometry:
+        """The same sizes with one channel and one feature a group, for so many times the batch."""
+        one = (times * self.batch, self.groups, *self.space), (self.groups, 1, *self.kernel)
+        return Geometry(*one, self.stride, self.padding, self.dilation, self.groups, self.out)
 
     def columns(self, x: Tensor) -> Tensor:
         """Windows of x: (groups, batch * out, channels/groups * kernel)."""
@@ -190,18 +195,18 @@ def _batched(a: Tensor, b: Tensor) -> Tensor:
     return matmul(a[0], b[0]).unsqueeze(0) if a.shape[0] == 1 else matmul(a, b)
 
 
-def _forward(g: _Geometry, x: Tensor, weight: Tensor) -> Tensor:
+def _forward(g: Geometry, x: Tensor, weight: Tensor) -> Tensor:
     n = len(g.out)
     y = _batched(g.columns(x), g.filters(weight))
     y = y.reshape(g.groups, g.batch, *g.out, g.features // g.groups)
     return y.permute(1, 0, 2 + n, *range(2, 2 + n)).reshape(g.batch, g.features, *g.out)
 
 
-def _input_gradient(g: _Geometry, grad: Tensor, weight: Tensor) -> Tensor:
+def _input_gradient(g: Geometry, grad: Tensor, weight: Tensor) -> Tensor:
     return g.fold(_batched(g.rows(grad), g.filters(weight).transpose(1, 2)))
 
 
-def _weight_gradient(g: _Geometry, grad: Tensor, x: Tensor) -> Tensor:
+def _weight_gradient(g: Geometry, grad: Tensor, x: Tensor) -> Tensor:
     full = _batched(g.rows(grad).transpose(1, 2), g.columns(x))
     return full.reshape(g.features, g.channels // g.groups, *g.kernel)
 
@@ -216,6 +221,30 @@ def transposed_space(
     )
 
 
+class Convolution(NamedTuple):
+    """A convolution, or one of its gradients, with its sizes: of two of input, weight and output the third.
+
+    ``kind``: "output" of (input, weight), "input" of (output's gradient, weight), or "weight" of (output's gradient,
+    input), where ``swapped`` says that the operands come the other way round.
+    """
+
+    kind: str
+    sizes: Geometry
+    swapped: bool = False
+
+    def apply(self, a: Tensor, b: Tensor) -> Tensor:
+        """The result."""
+        function = {"output": _forward, "input": _input_gradient, "weight": _weight_gradient}[self.kind]
+        return function(self.sizes, *((b, a) if self.swapped else (a, b)))
+
+
+def _convolution(name: str, which: Callable[[Sizes, Sizes], Convolution]) -> Bilinear:
+    def convolution(a: Sequence[int], b: Sequence[int]) -> Convolution:
+        return which(tuple(a), tuple(b))
+
+    return Bilinear(name, lambda a, b: convolution(a.shape, b.shape).apply(a, b), convolution=convolution)
+
+
 def convolution_op(
     stride: Sequence[int],
     padding: Sequence[int],
@@ -227,14 +256,15 @@ def convolution_op(
     """Convolution (input, weight) -> output in 1 to 3 dimensions; shapes as aten.convolution."""
     s, p, d, e = tuple(stride), tuple(padding), tuple(dilation), tuple(output_padding)
 
-    def apply(x: Tensor, weight: Tensor) -> Tensor:
+    def which(x: Sizes, weight: Sizes) -> Convolution:
         if not transposed:
-            return _forward(_Geometry(tuple(x.shape), tuple(weight.shape), s, p, d, groups), x, weight)
-        space = transposed_space(tuple(x.shape[2:]), tuple(weight.shape[2:]), s, p, d, e)
-        shape = (x.shape[0], weight.shape[1] * groups, *space)
-        return _input_gradient(_Geometry(shape, tuple(weight.shape), s, p, d, groups, tuple(x.shape[2:])), x, weight)
+            return Convolution("output", Geometry(x, weight, s, p, d, groups))
+        space = transposed_space(x[2:], weight[2:], s, p, d, e)
+        return Convolution(
+            "input", Geometry((x[0], weight[1] * groups, *space), weight, s, p, d, groups, x[2:])
+        )
 
-    return Bilinear(f"conv{'T' if transposed else ''}{s}{p}{d}{e}{groups}", apply)
+    return _convolution(f"conv{'T' if transposed else ''}{s}{p}{d}{e}{groups}", which)
 
 
 def convolution_input_op(
@@ -248,12 +278,12 @@ def convolution_input_op(
     """Gradient with respect to the input: (grad_output, weight) -> shape of the input."""
     s, p, d, shape = tuple(stride), tuple(padding), tuple(dilation), tuple(input_shape)
 
-    def apply(grad: Tensor, weight: Tensor) -> Tensor:
+    def which(grad: Sizes, weight: Sizes) -> Convolution:
         if not transposed:
-            return _input_gradient(_Geometry(shape, tuple(weight.shape), s, p, d, groups), grad, weight)
-        return _forward(_Geometry(tuple(grad.shape), tuple(weight.shape), s, p, d, groups, shape[2:]), grad, weight)
+            return Convolution("input", Geometry(shape, weight, s, p, d, groups))
+        return Convolution("output", Geometry(grad, weight, s, p, d, groups, shape[2:]))
 
-    return Bilinear(f"conv-input{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", apply)
+    return _convolution(f"conv-input{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", which)
 
 
 def convolution_weight_op(
@@ -267,9 +297,9 @@ def convolution_weight_op(
     """Gradient with respect to the weight: (grad_output, input) -> shape of the weight."""
     s, p, d, shape = tuple(stride), tuple(padding), tuple(dilation), tuple(weight_shape)
 
-    def apply(grad: Tensor, x: Tensor) -> Tensor:
+    def which(grad: Sizes, x: Sizes) -> Convolution:
         if not transposed:
-            return _weight_gradient(_Geometry(tuple(x.shape), shape, s, p, d, groups), grad, x)
-        return _weight_gradient(_Geometry(tuple(grad.shape), shape, s, p, d, groups, tuple(x.shape[2:])), x, grad)
+            return Convolution("weight", Geometry(x, shape, s, p, d, groups))
+        return Convolution("weight", Geometry(grad, shape, s, p, d, groups, x[2:]), swapped=True)
 
-    return Bilinear(f"conv-weight{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", apply)
+    return _convolution(f"conv-weight{'T' if transposed else ''}{shape}{s}{p}{d}{groups}", which)

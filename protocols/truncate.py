@@ -84,9 +84,9 @@ def narrow(p: Engine, part: Tensor, places: int, width: int) -> Generator[Any, N
 
 def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> tuple[Dealing, Dealing]:
     """Have [m r >> places] and [msb r] dealt for the low ``size`` bits of a mask r and a factor m, each once."""
-    shape, width = tuple(mask.share.shape), -(-(WORD - size + places) // 8)
-    # Multiplied by 2^(size - places), the top bit matters modulo 2^(64 - size + places) only: in so many low bytes.
-    key, edge = ("cut", places, size, factor), ("top", size, width if p.early else places <= 32)
+    shape, low = tuple(mask.share.shape), WORD - size + places
+    # Multiplied by 2^(size - places), the top bit matters modulo 2^(64 - size + places) only: in so many low bits.
+    key, edge = ("cut", places, size, factor), ("top", size, low if p.early else places <= 32)
     if key not in mask.facts:
 
         def cut(r: Tensor) -> list[Tensor]:
@@ -94,10 +94,10 @@ def deal_cut(p: Engine, mask: Mask, places: int, size: int, factor: int = 1) -> 
 
         mask.facts[key] = p.deal([mask], Output(shape), cut)
     if edge not in mask.facts:
-        dtype = torch.int32 if size == WORD and width <= 4 else torch.int64
+        dtype = torch.int32 if size == WORD and low <= 32 else torch.int64
         mask.facts[edge] = p.deal(
             [mask],
-            Output(shape, dtype, width),
+            Output(shape, dtype, low),
             lambda r: [shift_right(low_bits(r, size), size - 1).to(dtype)],
         )
     return mask.facts[key], mask.facts[edge]

@@ -5,6 +5,7 @@ Words travel little-endian, cut to the bytes that the opening needs; bits travel
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
@@ -70,6 +71,32 @@ def from_bytes(octets: Tensor, shape: Sequence[int], width: int | None) -> Tenso
     words = torch.zeros((octets.numel() // width, 8), dtype=torch.uint8, device=octets.device)
     words[:, :width] = octets.reshape(-1, width)
     return words.view(torch.int64).reshape(tuple(shape))
+
+
+def half_bytes(count: int, halves: int) -> int:
+    """Bytes that so many half bytes of each of ``count`` words take; see `to_halves`."""
+    return count * (halves // 2) + (count + 1) // 2 * (halves % 2)
+
+
+def to_halves(words: Tensor, halves: int) -> Tensor:
+    """Return the lowest half bytes of each word (int64 or int32), flat uint8: whole bytes, then the rest in pairs."""
+    octets, whole = words.contiguous().reshape(-1, 1).view(torch.uint8), halves // 2
+    out = octets[:, :whole].reshape(-1)
+    if not halves % 2:
+        return out
+    rest = torch.nn.functional.pad(octets[:, whole], (0, octets.shape[0] % 2)).reshape(-1, 2)
+    return torch.cat([out, (rest[:, 1] << 4).bitwise_or_(rest[:, 0] & 15)])
+
+
+def from_halves(octets: Tensor, shape: Sequence[int], halves: int, dtype: torch.dtype = torch.int64) -> Tensor:
+    """Undo `to_halves`: words below 2^(4 * halves)."""
+    count, whole = math.prod(shape), halves // 2
+    words = octets.new_zeros((count, dtype.itemsize))
+    words[:, :whole] = octets[: count * whole].reshape(count, whole)
+    if halves % 2:
+        rest = octets[count * whole :]
+        words[:, whole] = torch.stack([rest & 15, rest >> 4], 1).reshape(-1)[:count]
+    return words.view(dtype).reshape(tuple(shape))
 
 
 def _label(openings: Sequence[Opening]) -> str:

@@ -45,12 +45,12 @@ Deal = Callable[..., Sequence[Tensor]]
 class Output(NamedTuple):
     """Shape and type of one dealt value. int64 and int32 are shared by addition, other types by exclusive or.
 
-    ``width``: low bytes of each element that matter, all of them if it is 0; who deals may leave the others out.
+    ``low``: how many low bits of each element matter, all of them if it is 0; who deals may leave the others out.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype = torch.int64
-    width: int = 0
+    low: int = 0
 
     @property
     def additive(self) -> bool:

@@ -14,10 +14,12 @@ from protocols.costs import POWERS, packed
 from protocols.exponential import slots
 from protocols.fourier import NARROW, coefficients
 from protocols.functions import INTERVAL, SCALED
+from protocols.groups.group import halves_of
 from protocols.groups.work import SPLIT
 from protocols.leading import GROUPS, versions
 from protocols.ring import WORD
 from protocols.trio.agree import SIZE
+from protocols.wire import half_bytes
 
 Roles = Callable[[int], tuple[int, int]]
 """Bytes of who deals for so many elements, and of each of the two who compute."""
@@ -48,10 +50,15 @@ def _compared(n: int, thresholds: int = 1) -> tuple[int, int]:
     return (_TABLES + _SIGN + _DEALT * thresholds) * w, _OPENED * thresholds * w
 
 
-def _cut(name: str) -> int:
-    """Bytes of a correlation that rescales the series of a function: the cut word, and the top bit's low bytes."""
+def _low(n: int, bits: int) -> int:
+    """Bytes of so many low bits of words."""
+    return half_bytes(n, halves_of(bits))
+
+
+def _cut(n: int, name: str) -> int:
+    """Bytes of a correlation that rescales the series of a function: the cut word, and the top bit's low bits."""
     series = coefficients(name)
-    return 8 + -(-(WORD - 8 * NARROW + series.harmonic + series.factor - 20) // 8)
+    return 8 * n + _low(n, WORD - 8 * NARROW + series.harmonic + series.factor - 20)
 
 
 def negative(n: int) -> Cost:
@@ -66,24 +73,24 @@ def zero(n: int) -> Cost:
 
 
 def rescale(n: int) -> Cost:
-    """A fresh product that loses 20 places: three bytes for the top bit, from who deals and from the two others."""
-    return Cost(busiest(n, lambda n: (11 * n, 11 * n)), 2)
+    """A fresh product that loses 20 places: 20 bits for the top bit, from who deals and from the two others."""
+    return Cost(busiest(n, lambda n: (8 * n + _low(n, 20),) * 2), 2)
 
 
 def faithful(n: int) -> Cost:
     """The same of a replicated value, and a comparison of seven digits."""
     dealt, opened = 7 * 7 + 2 * 8 + 5, 2 * 5 + 4
-    return Cost(busiest(n, lambda n: (19 * n + dealt * packed(n), 8 * n + (opened + 1) * packed(n))), 6)
+    return Cost(busiest(n, lambda n: (16 * n + _low(n, 20) + dealt * packed(n), 8 * n + (opened + 1) * packed(n))), 6)
 
 
 def relu(n: int) -> Cost:
-    """Rescaling and ReLU of a replicated value."""
+    """Rescaling and ReLU of a replicated value: fifteen digits, of which two in a node, and two in the last."""
+    dealt, opened = 15 * 7 + _SIGN + 6 * 8 + 2 + 1, 6 * 5 + 3 + 2
 
     def roles(n: int) -> tuple[int, int]:
-        dealt, opened = _compared(n)
-        return dealt + 27 * n, opened + packed(n) + 11 * n
+        return dealt * packed(n) + 24 * n + 2 * _low(n, 20), (opened + 1) * packed(n) + 8 * n
 
-    return Cost(busiest(n, roles), 7)
+    return Cost(busiest(n, roles), 6)
 
 
 def exp(n: int) -> Cost:
@@ -98,30 +105,31 @@ def exp(n: int) -> Cost:
 
 def periodic(n: int) -> Cost:
     """Sine and cosine: a series of one term."""
-    return Cost(busiest(n, lambda n: ((16 + _cut("sin")) * n, 12 * n)), 3)
+    return Cost(busiest(n, lambda n: (16 * n + _cut(n, "sin"), 12 * n)), 3)
 
 
 def interval(n: int, function: str) -> Cost:
     """A function of an interval."""
-    spec, cut = INTERVAL[function], _cut(function)
+    spec = INTERVAL[function]
     sloped = any(side[1] != spec.slope for side in (spec.below, spec.above))
 
     def roles(n: int) -> tuple[int, int]:
         dealt, opened = _compared(n, 2)
-        return dealt + (16 * spec.terms + 3 * cut + 16 + 16 * sloped) * n, opened + 2 * packed(n) + 14 * n
+        products = (16 * spec.terms + 16 + 16 * sloped) * n
+        return dealt + products + 3 * _cut(n, function), opened + 2 * packed(n) + 14 * n
 
     return Cost(busiest(n, roles), 6)
 
 
 def scaled(n: int, function: str) -> Cost:
     """A normalised function."""
-    powers, cut, terms = list(POWERS), _cut(function), SCALED[function].terms
+    powers, terms = list(POWERS), SCALED[function].terms
     sizes = [len(versions(powers, group)) for group in range(GROUPS)]
     full, last = sum(sizes[1:]), sizes[0] + len(powers)
 
     def roles(n: int) -> tuple[int, int]:
-        dealt = (16 * 15 + 1 + 22 * full + 15 * last) * packed(n) + (12 * len(powers) + 16 * terms + 2 * cut) * n
-        return dealt, (7 * full + 6 * last) * packed(n) + packed(len(powers) * n) + 26 * n
+        dealt = (16 * 15 + 1 + 22 * full + 15 * last) * packed(n) + (12 * len(powers) + 16 * terms) * n
+        return dealt + 2 * _cut(n, function), (7 * full + 6 * last) * packed(n) + packed(len(powers) * n) + 26 * n
 
     return Cost(busiest(n, roles), 10)
 

@@ -26,6 +26,7 @@ from protocols.ring import WORD, outline, shift_right
 from protocols.schedule import Opening
 from protocols.trio.routes import Passing, Route, aligned
 from protocols.trio.share import Parts
+from protocols.wire import from_halves, half_bytes, to_halves
 
 if TYPE_CHECKING:
     from parties import Generator as Stream
@@ -43,15 +44,11 @@ class Correction(Passing):
 
     def take(self, octets: Tensor) -> None:
         """Set the last one's part; bytes that were left out are zero."""
-        output = self.output
+        output, self.value = self.output, octets
         if octets.numel() != output.bytes:
-            words = octets.new_zeros((octets.numel() // output.width, output.dtype.itemsize))
-            words[:, : output.width] = octets.reshape(-1, output.width)
-            self.value = octets
-            octets = words.reshape(-1)
+            self.mask.share = from_halves(octets, output.shape, halves_of(output.low), output.dtype)
         else:
-            self.value = octets
-        self.mask.share = aligned(octets).view(output.dtype).reshape(output.shape)
+            self.mask.share = aligned(octets).view(output.dtype).reshape(output.shape)
 
 
 class Group(Engine):
@@ -110,16 +107,14 @@ class Group(Engine):
     def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Correction:
         """Share function(*masks) with the others. Cost: the output's bytes, from the dealer to the last, one round."""
         self.note(f"deal {self.dealer} {function.__qualname__} {output}".encode())
-        part, width = outline(output.shape, output.dtype), output.width or output.dtype.itemsize
-        count = output.bytes // output.dtype.itemsize
-        way, value = outline((count * width,), torch.uint8), None
+        part, halves = outline(output.shape, output.dtype), halves_of(output.low) or 2 * output.dtype.itemsize
+        size = half_bytes(output.bytes // output.dtype.itemsize, halves)
+        way, value = outline((size,), torch.uint8), None
         if self.dealing:
             value = self._dealt_value(masks, output, function)
             part = self._uniform(output, 0)
             rest = value - part if output.additive else value ^ part
-            way = rest.contiguous().reshape(-1).view(torch.uint8)
-            if width != output.dtype.itemsize:
-                way = way.reshape(count, output.dtype.itemsize)[:, :width].reshape(-1)
+            way = rest.contiguous().reshape(-1).view(torch.uint8) if size == output.bytes else to_halves(rest, halves)
         elif self.first:
             part = self._uniform(output, 0)
         correction = Correction(way, self._dealt, Mask(part, value), output)
@@ -205,7 +200,7 @@ class Group(Engine):
         """Step: a share of this group as a replicated one.
 
         Cost: nothing if it is in clean form, or derived from one; else one round between the two who compute, 8 bytes
-        an element (a bit: one bit), or those of a multiple of a power of two.
+        an element (a bit: one bit), or the half bytes of a multiple of a power of two.
         """
         if x.is_bit:
             return self.bit_parts((yield from self.masked_bit(x)))
@@ -222,16 +217,23 @@ class Group(Engine):
         masks = [mask.elementwise(lambda m, f=factor: m * -f) for factor, mask in free]  # type: ignore[misc]
         public = form.public
         if bound or not masks:
-            width = -(-(WORD - form.grain) // 8)
-            places = WORD - 8 * width  # that stay zero
+            halves = halves_of(WORD - form.grain)
+            places = WORD - 4 * halves  # that stay zero
             fresh = self.mask(public.shape)
-            part = self.part(public.shape, lambda: shift_right(_sum(bound, public), places))
-            opening = self.open(part, fresh, width)
+            part = self.part(public.shape, lambda: shift_right(_sum(bound, public), places).add_(fresh.share))
+            opening = self.between(part, 8)
+            opening.halves = halves
+            self.queue(opening)
             yield opening
             opened = cast(Tensor, opening.value)
             public = combined(public, elementwise(opened, lambda t: t << places), torch.add)
             masks.append(fresh.elementwise(lambda m: m << places))
         return Form(public, [(-1, combine_masks(masks, lambda *parts: _added(parts)))])
+
+
+def halves_of(bits: int) -> int:
+    """Half bytes that hold so many bits."""
+    return -(-bits // 4)
 
 
 def _sum(terms: Sequence[tuple[Tensor, Mask]], like: Tensor) -> Tensor:

@@ -71,14 +71,17 @@ class Work(Circle):
             x.views = list(zip(chunks, out, strict=True))
         return out
 
-    def halves(self, x: ReplicatedShare) -> list[Piece]:
-        """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that."""
+    def halves(self, x: ReplicatedShare, *beside: ReplicatedShare) -> list[Piece]:
+        """x in groups, for rescaling and comparison alone: its total opened to two, if it is no more than that.
+
+        ``beside``: what it meets there, whose groups suit best.
+        """
         if x.halves:
             return x.halves
         if x.negated is not None and x.summed and x.negated.summed:
             x.halves = [(c, cast(AdditiveShare, self.groups[c.dealer].negate(h))) for c, h in self.halves(x.negated)]
             return x.halves
-        chunks = self.chunks([x], 1, x.numel)
+        chunks = self.chunks([x, *beside], 1, x.numel)
         if not x.summed or x.replicating is not None:
             return list(zip(chunks, self.views(x, chunks), strict=True))
         out = self._empty(x, chunks, ())
@@ -133,10 +136,23 @@ class Work(Circle):
 
     def halved_beside(self, x: Share, b: Share, run: Callable[..., Share]) -> ReplicatedShare:
         """The same of x, and what follows with another share of its shape."""
-        halves = self.halves(_own(x))
+        halves = self.halves(_own(x), _own(b))
         views = self.views(_own(b), [chunk for chunk, _ in halves])
         pieces = [(chunk, self._run(chunk, run, [v, w])) for (chunk, v), w in zip(halves, views, strict=True)]
         return self.gather(x.shape, pieces)
+
+    def viewed(self, x: ReplicatedShare) -> list[Piece]:
+        """x in groups."""
+        chunks = self.chunks([x], 1, x.numel)
+        return list(zip(chunks, self.views(x, chunks), strict=True))
+
+    def both_of(
+        self, shape: torch.Size, pieces: Sequence[Piece], run: Callable[[Group, AdditiveShare], tuple[Share, Share]]
+    ) -> tuple[ReplicatedShare, ReplicatedShare]:
+        """The two results of an operation on all elements."""
+        found = [(chunk, run(self.groups[chunk.dealer], view)) for chunk, view in pieces]
+        one, other = ([(chunk, cast(AdditiveShare, pair[k])) for chunk, pair in found] for k in range(2))
+        return self.gather(shape, one), self.gather(shape, other)
 
     def elementwise(self, shares: Sequence[Share], run: Callable[..., Share]) -> ReplicatedShare:
         """An operation on all elements of shares of one shape."""

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from parties.prg import SEED_SIZE
 from protocols import costs
 from protocols.base import Cost
-from protocols.costs import EQUAL, FULL, LAST, POWERS, TABLES, packed
+from protocols.costs import CUT, EQUAL, FULL, LAST, POWERS, TABLES, packed
 from protocols.exponential import slots
 from protocols.functions import INTERVAL, SCALED
 from protocols.gates import terms
@@ -140,7 +140,9 @@ COSTS: Mapping[str, Callable[[int], Cost]] = MappingProxyType(
         "both": lambda n: total(1, opened_bits(2 * packed(n)), dealt_bits(packed(n))),
         "integer": lambda n: total(1, opened_bits(packed(n)), dealt(n)),
         "gate": lambda n: total(1, opened(n), opened_bits(packed(n)), dealt(2 * n)),
-        "rescale and relu": lambda n: total(4, negative(n), opened_bits(packed(n)), dealt(5 * n)),
+        "rescale and relu": lambda n: total(
+            4, opened(n), opened_bits(24 * packed(n)), dealt_bits(CUT * packed(n)), dealt(5 * n)
+        ),
         "exp": exp,
         "sin": lambda n: total(2, opened(n), opened(n, 6), dealt(4 * n)),
         "cos": lambda n: total(2, opened(n), opened(n, 6), dealt(4 * n)),

@@ -22,18 +22,18 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple, cast
+from typing import NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
 
 from parties import DisagreementError, DryParty, Generator, Role, Seeds, SoloParty
 from parties.prg import SEED_SIZE
-from protocols.proofs.claims import Claim
 from protocols.proofs.extension import DEGREE, Extension
 from protocols.proofs.pieces import Pieces
 from protocols.proofs.statements import FEW, ROWS, Statement
 from protocols.ring import as_bytes
+from protocols.trio.agree import SIZE, disagreement
 from protocols.trio.share import Parts
 from protocols.wire import pack_bits, unpack_bits
 
@@ -47,7 +47,7 @@ def folds(length: int, rows: int) -> list[int]:
     """Blocks of every fold of an inner product, the rows of the grid first; after them comes the last fold."""
     out = [rows] if rows > 1 else []
     while length > LAST:
-        out.append(4 if length > 1 << 13 else 8 if length > 1 << 10 else LAST)
+        out.append(2 if length > 1 << 14 else 4 if length > 1 << 12 else LAST)
         length = -(-length // out[-1])
     return out
 
@@ -88,7 +88,7 @@ def rounds(words: Shape, bits: Shape) -> list[Round]:
     """What a check sends. Folds of words and of bits go side by side and end together."""
     sizes = [words.products(False), bits.products(True)]
     count = max(len(one) for one in sizes)
-    out = [Round("check: digests", DIGEST, DIGEST)]
+    out = [Round("check: digests", SIZE + DIGEST, SIZE + DIGEST)]
     if count:
         out.append(Round("check: weights", SEED_SIZE, DIGEST))
     for k in range(count):
@@ -136,53 +136,52 @@ class Folding:
     def summands(self, extra: tuple[Parts, Parts] | None) -> Tensor:
         """This party's summands of h's coefficients but the middle one; ``extra``: the pair, at the last fold."""
         if self._statement is not None:
-            rows = self._statement.rows
-            return self._coefficients(self._statement.products(), list(range(rows)), list(range(rows))[::-1])
+            self._middle = self._statement.rows - 1
+            return self._coefficients(self._statement.products().flip(2))
         count = self._x[0].shape[1] if extra is not None else self.counts[0]
-        x, y = self._blocks(self._x, count), self._blocks(self._y, count)
-        ups, downs = list(range(count)), list(range(count))[::-1]
+        self._middle = count - 1
+        x = self._blocks(self._x, count)
+        one, other = self._blocks(self._y, count)
+        y = one.flip(1), other.flip(1)
         if extra is not None:
-            x = tuple(torch.cat([one, more.reshape(DEGREE, 1, 1)], 1) for one, more in zip(x, extra[0], strict=True))
-            y = tuple(torch.cat([one, more.reshape(DEGREE, 1, 1)], 1) for one, more in zip(y, extra[1], strict=True))
-            ups, downs = [*ups, count], [*downs, count]
-        self._x, self._y = cast(Parts, x), cast(Parts, y)
-        one = torch.cat(list(self._x), 2)
-        other = torch.cat([self.ring.plus(self._y[0], self._y[1]), self._y[0]], 2)
-        return self._coefficients(self.ring.gram(one, other), ups, downs)
+            x, y = _added(x, extra[0]), _added(y, extra[1])
+        self._x, self._y = x, y
+        left, right = torch.cat(x, 2), torch.cat([self.ring.plus(*y), y[0]], 2)
+        if count == 2 and extra is None:  # nothing but the middle of what is left out
+            return torch.cat([self.ring.gram(left[:, k : k + 1], right[:, k : k + 1])[:, 0] for k in range(2)], 1)
+        return self._coefficients(self.ring.gram(left, right))
 
     def _blocks(self, parts: Parts, count: int) -> Parts:
         missing = -parts[0].shape[1] % count
         one, other = (torch.nn.functional.pad(part, (0, missing)).reshape(DEGREE, count, -1) for part in parts)
         return one, other
 
-    def _coefficients(self, table: Tensor, ups: Sequence[int], downs: Sequence[int]) -> Tensor:
-        """Coefficients (48, C) of h out of products (48, A, B) of what goes with X^ups and X^downs."""
-        self._ups, self._downs = ups, downs
-        places = torch.tensor([up + down for up in ups for down in downs], device=table.device)
-        out = self.ring.zeros(DEGREE, max(ups) + max(downs) + 1, like=table)
-        out.index_add_(1, places, table.flatten(1))
+    def _coefficients(self, table: Tensor) -> Tensor:
+        """Coefficients (48, C) of h, the middle one left out, from products (48, K, K) of those of f and g."""
+        count = table.shape[1]
+        places = torch.arange(count, device=table.device)
+        out = self.ring.zeros(DEGREE, 2 * count - 1, like=table)
+        out.index_add_(1, (places.unsqueeze(1) + places).reshape(-1), table.flatten(1))
         if self.ring.is_bit:
             out.bitwise_and_(1)
-        self._middle = downs[0]
         return torch.cat([out[:, : self._middle], out[:, self._middle + 1 :]], 1)
 
     def fold(self, products: Parts, r: Tensor) -> None:
         """Go on with the values at r; products: pieces of h's coefficients."""
-        ring = self.ring
-        powers = ring.powers(r, products[0].shape[1] + 1)
-        totals = []
-        for known, middle in zip(products, self.total, strict=True):
-            cut = self._middle
-            h = torch.cat([known[:, :cut], middle.unsqueeze(1), known[:, cut:]], 1)
-            totals.append(ring.combined(powers, h.unsqueeze(2))[:, 0])
-        self.total = totals[0], totals[1]
-        first, second = powers[:, list(self._ups)], powers[:, list(self._downs)]
+        ring, cut = self.ring, self._middle
+        whole = [
+            torch.cat([known[:, :cut], middle.unsqueeze(1), known[:, cut:]], 1).unsqueeze(2)
+            for known, middle in zip(products, self.total, strict=True)
+        ]
+        powers = ring.powers(r, whole[0].shape[1])
+        self.total = ring.combined(powers, whole[0])[:, 0], ring.combined(powers, whole[1])[:, 0]
         if self._statement is not None:
-            self._join(self._statement, first, second)
+            some = powers[:, : self._statement.rows]
+            self._join(self._statement, some, some.flip(1))
             self._statement = None
         else:
-            self._x = self._combined(first, self._x)
-            self._y = self._combined(second, self._y)
+            self._x = ring.at(r, self._x[0]), ring.at(r, self._x[1])
+            self._y = ring.at(r, self._y[0]), ring.at(r, self._y[1])
         self.counts = self.counts[1:]
 
     def _join(self, statement: Statement, first: Tensor, second: Tensor) -> None:
@@ -191,13 +190,16 @@ class Folding:
         self._x, self._y = statement.folded(first, second)
         self.total = plus(self.total[0], self._rest[0]), plus(self.total[1], self._rest[1])
 
-    def _combined(self, constants: Tensor, parts: Parts) -> Parts:
-        return self.ring.combined(constants, parts[0]), self.ring.combined(constants, parts[1])
-
     @property
     def ends(self) -> tuple[Parts, Parts]:
         """Pieces of f(r) and g(r), (48, 1) each, after the last fold."""
         return self._x, self._y
+
+
+def _added(parts: Parts, more: Parts) -> Parts:
+    """Blocks (48, K, n) with one more, of one element."""
+    one, other = (torch.cat([part, last.reshape(DEGREE, 1, 1)], 1) for part, last in zip(parts, more, strict=True))
+    return one, other
 
 
 class Checker:
@@ -207,23 +209,22 @@ class Checker:
         self._p = p
         self._alone = isinstance(p.party, SoloParty)  # what peers say is made up
         self._common = [sha256(), sha256()]
-        self._compared = False
 
     def compare(self, index: int, octets: bytes | memoryview) -> None:
         """Note bytes that the holders of piece ``index`` have in common; who does not hold it may pass anything.
 
         All ranks call this in the same order. The next check compares digests of all that was noted.
         """
-        self._compared = True
         place = (index - self._p.party.rank) % 3
         if place < 2 and not self._p.virtual:
             self._common[place].update(len(octets).to_bytes(8, "big"))
             self._common[place].update(octets)
 
-    def check(self, label: str) -> None:
+    def check(self, label: str, agreed: bytes) -> None:
         """Check all claims that wait, on all three parties. Raises DisagreementError, and ends the session.
 
-        Cost: see `check_cost`; without claims one round of digests if something is to be compared, else nothing.
+        ``agreed``: 32 bytes that all parties must have alike, a digest of the program and of what comes next. Cost: see
+        `check_cost`; without claims the round of digests.
         """
         p, claims = self._p, self._p.claims.waiting
         p.claims.waiting, p.claims.terms = [], 0
@@ -232,9 +233,6 @@ class Checker:
         statements = [Statement(is_bit, claims) for is_bit in (False, True)]
         words, bits = (Shape(one.length, one.rows) for one in statements)
         plan = rounds(words, bits)
-        if len(plan) == 1 and not self._compared:
-            return
-        self._compared = False
         if isinstance(p.party, DryParty):
             for one in plan:
                 sizes = {1: one.after, 2: one.before}
@@ -242,11 +240,9 @@ class Checker:
                     {r: {(r + step) % 3: size for step, size in sizes.items() if size} for r in range(3)}, one.label
                 )
             return
-        digests = self._digests()
         self._label, self._plan = label, plan[::-1]
         try:
-            heard = self._exchange(digests[0], digests[1], f"{label}\0{p.program}")
-            self._equal(heard, digests)
+            self._equal(label, agreed)
             if any(one.result[0].is_meta for one in claims):
                 for one in plan[1:]:
                     self._exchange(bytes(one.after), bytes(one.before))
@@ -254,19 +250,27 @@ class Checker:
                 self._prove([one for one in statements if one.length])
         except Wrong as wrong:
             failure = DisagreementError(f"{label}: the check of all products failed: {wrong}; nothing is revealed")
-            p.close()
-            p.party.fail(failure)
-            raise failure from None
+            self._end(failure)
 
-    def _digests(self) -> tuple[bytes, bytes]:
-        """For the party after this one, of what this piece's holders have in common, and for the one before."""
-        own, next_ = (one.digest() for one in self._common)
-        return next_, own
+    def _end(self, failure: DisagreementError) -> NoReturn:
+        self._p.close()
+        self._p.party.fail(failure)
+        raise failure from None
 
-    def _equal(self, heard: tuple[bytes, bytes], digests: tuple[bytes, bytes]) -> None:
+    def _equal(self, label: str, agreed: bytes) -> None:
+        """Compare what all have alike with both peers, and with each what the two hold alike. One round.
+
+        Nobody goes on before both others have all that was sent to them, so that coins come too late for messages.
+        """
         rank = self._p.party.rank
-        for peer, theirs, mine in (((rank + 2) % 3, heard[0], digests[1]), ((rank + 1) % 3, heard[1], digests[0])):
-            if not self._alone and not hmac.compare_digest(theirs, mine):
+        own, next_ = (one.digest() for one in self._common)
+        heard = self._exchange(agreed + next_, agreed + own, f"{label}\0{self._p.program}")
+        for peer, theirs, mine in (((rank + 2) % 3, heard[0], own), ((rank + 1) % 3, heard[1], next_)):
+            if self._alone:
+                continue
+            if not hmac.compare_digest(theirs[:SIZE], agreed):
+                self._end(disagreement(label, rank, peer))
+            if not hmac.compare_digest(theirs[SIZE:], mine):
                 raise Wrong(f"rank {rank} and rank {peer} hold different pieces of what both were sent")
 
     # ---- messages ------------------------------------------------------------------------------------------------
@@ -331,7 +335,8 @@ class Checker:
         """Pieces of what all have summands of. One round."""
         p = self._p
         own = [
-            ring.plus(one, p.fresh_zero(one.shape, is_bit=ring.is_bit)) for ring, one in zip(rings, summands, strict=True)
+            ring.plus(one, p.fresh_zero(one.shape, is_bit=ring.is_bit))
+            for ring, one in zip(rings, summands, strict=True)
         ]
         message = b"".join(self._bytes(one) for one in own)
         heard, place, out = self._exchange(b"", message)[1], 0, []
@@ -353,7 +358,7 @@ class Checker:
 
     def _compare_results(self, foldings: Sequence[Folding]) -> None:
         """Open f(r) and g(r); what this party lacks of h(r) must be f(r) g(r) less what it has: digests tell."""
-        p, rank = self._p, self._p.party.rank
+        rank = self._p.party.rank
         ends = [torch.cat([cast(Tensor, part[k]) for part in one.ends], 1) for one in foldings for k in range(2)]
         wholes = [b"".join(self._bytes(one) for one in ends[k::2]) for k in range(2)]
         digests = [

@@ -39,16 +39,15 @@ FEW = 64
 
 def halves(words: Tensor) -> tuple[Tensor, Tensor]:
     """Two tensors of float64 from -2^31 to 2^31, with words = low + 2^32 high modulo 2^64."""
-    if not words.is_contiguous() and words.mT.is_contiguous():
-        low, high = halves(words.mT)
-        return low.mT, high.mT
-    words = words.contiguous()
-    low = words.view(torch.int32)[..., ::2].double()
-    return low, (words + (1 << 31)).view(torch.int32)[..., 1::2].double()
+    low = words.unsqueeze(-1).view(torch.int32)[..., 0].double()
+    return low, (words + (1 << 31)).unsqueeze(-1).view(torch.int32)[..., 1].double()
 
 
 def weighted(weights: Tensor, words: Tensor) -> Tensor:
-    """Sums modulo 2^64 of words (..., n, c) with weights (..., w, n), zeros and ones in float64: (..., w, c)."""
+    """Sums modulo 2^64 of words (..., n, c) with weights (..., w, n), zeros and ones in float64: (..., w, c).
+
+    Weights may have magnitude 2^8 if there are few.
+    """
     total = torch.zeros((), dtype=torch.int64, device=words.device)
     for start in range(0, max(words.shape[-2], 1), LONGEST):
         some, cut = weights[..., start : start + LONGEST], words[..., start : start + LONGEST, :]
@@ -170,3 +169,11 @@ class Extension:
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""
         return self.matmul(self.matrix(constants), x.flatten(0, 1))
+
+    def at(self, r: Tensor, x: Tensor) -> Tensor:
+        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n)."""
+        by_r = self.matrix(r.unsqueeze(1))
+        value = x[:, -1]
+        for k in range(x.shape[1] - 2, -1, -1):
+            value = self.plus(self.matmul(by_r, value) if self.is_bit else weighted(by_r.double(), value), x[:, k])
+        return value

@@ -55,6 +55,13 @@ def signs(p: Pieces, x: ReplicatedShare, thresholds: Sequence[int] | None) -> Sh
     return p.make(shape, 0, split(p, [x], step, shape), is_bit=True)
 
 
+def positive(p: Pieces, x: ReplicatedShare) -> Share:
+    """Bit x > 0: not x < 1, from the carries that a rescaling of x takes as well. Domain: all but -2^63, exact."""
+    if "positive" not in x.facts:
+        x.facts["positive"] = p.invert(p.structural(signs(p, x, [1]), lambda t: t[0]))
+    return cast(Share, x.facts["positive"])
+
+
 def zero(p: Pieces, x: ReplicatedShare) -> Share:
     """Bit x == 0, exactly: r and -c agree in all places. Cost: 64 bits an element dealt, 63 from all; seven rounds."""
     if "zero" not in x.facts:

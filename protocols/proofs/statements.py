@@ -1,25 +1,23 @@
 """How claims become one inner product of secret vectors over an extension (see `extension`).
 
 Of claims sum_j x_tj y_tj = z_t about elements, results lie in a grid of ``ROWS`` rows, and random weights are those of
-the row times that of the column: sum_a s_a sum_t w_t (sum_j x_atj y_atj - z_at) = 0. For a matrix product the weights
-are s_i t_j (Freivalds), so that (s^T X) (Y t) remains, an inner product as long as the inner axis. For another bilinear
-operation weights w over the result give <w, op(x, y)> = <x, op^T(w, y)>, with the adjoint in the smaller operand.
-If a claim is false its sum is zero with probability 2/2^48 at most: Schwartz-Zippel over the exceptional set.
+the row times that of the column: sum_a s_a sum_t w_t (sum_j x_atj y_atj - z_at) = 0. What remains of claims about
+bilinear operations see in `bilinear`. If a claim is false the sum over all is zero with probability 2/2^48 at most,
+since it is a polynomial of degree 2 in the weights (Schwartz and Zippel, over the exceptional set).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from parties import Generator
-from protocols.base import Bilinear
+from protocols.proofs import bilinear
 from protocols.proofs.claims import Claim
 from protocols.proofs.extension import DEGREE, Extension, draw_packed, weighted
-from protocols.ring import broadcast
 from protocols.trio.share import Parts
 from protocols.wire import unpack_bits
 
@@ -33,9 +31,6 @@ BATCH = 1 << 22
 
 COLUMNS = 1 << 8
 """Columns of a grid (of bits: words of them) whose products are there at once, ROWS^2 each."""
-
-DIGIT = 22
-"""Bits of the two low digits that words are cut into for `adjoint`; the third has 20, with the sign."""
 
 
 class Batch(NamedTuple):
@@ -87,16 +82,6 @@ def grids(claims: Sequence[Claim], few: int) -> Grids:
     return Grids(1 if elements <= few else ROWS, batches)
 
 
-def op_length(claim: Claim) -> int:
-    """Of the inner product that a claim about a bilinear operation leaves."""
-    op, ((x, _), (y, _)) = cast(Bilinear, claim.op), claim.pairs[0]
-    if not claim.shape.numel():
-        return 0
-    if op.name != "matmul":
-        return max(min(x.numel(), y.numel()), 1)
-    return max(x.shape[-1] * (broadcast(x.shape[:-2], y.shape[:-2]).numel() if y.dim() > 2 else 1), 1)
-
-
 class Vectors(NamedTuple):
     """An inner product over the extension: factors (48, n), pieces of each."""
 
@@ -111,10 +96,10 @@ class Statement:
         self.ring = Extension(is_bit)
         mine = [claim for claim in claims if claim.is_bit == is_bit]
         self.grids = grids([claim for claim in mine if claim.op is None], FEW // 8 if is_bit else FEW)
-        self.ops = [claim for claim in mine if claim.op is not None and op_length(claim)]
+        self.ops = [claim for claim in mine if claim.op is not None and bilinear.length(claim)]
         self.rows = self.grids.rows
         """Of the grid: what the first fold folds."""
-        self.length = self.grids.length * (8 if is_bit else 1) + sum(op_length(claim) for claim in self.ops)
+        self.length = self.grids.length * (8 if is_bit else 1) + sum(bilinear.length(claim) for claim in self.ops)
         """Of the inner product once the rows are folded."""
         self._columns: list[Tensor] = []
         self._row = torch.empty(0)
@@ -136,8 +121,7 @@ class Statement:
                 total[k] = ring.plus(total[k], rows.sum(1, dtype=ring.dtype))
         others = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
         for claim in self.ops:
-            reduce = matmul if cast(Bilinear, claim.op).name == "matmul" else adjoint
-            x, y, z = reduce(claim, ring, generator, device)
+            x, y, z = bilinear.reduced(claim, ring, generator, device)
             self._vectors.x.append(x)
             self._vectors.y.append(y)
             others = [one + other for one, other in zip(others, z, strict=True)]
@@ -245,85 +229,3 @@ def _xor(x: Tensor) -> Tensor:
         if rest.shape[-1]:
             x[..., :1] ^= rest
     return x[..., 0] if x.shape[-1] else x.new_zeros(x.shape[:-1])
-
-
-# ---- claims about bilinear operations ------------------------------------------------------------------------------
-
-
-def matmul(
-    claim: Claim, ring: Extension, generator: Generator, device: torch.device
-) -> tuple[Parts, Parts, Parts]:
-    """Both factors (48, n) and the sum (48) of a matrix product under weights for rows and columns."""
-    (left, right), shift = claim.pairs[0], 64 - 8 * claim.width
-    a, b = left[0].shape, right[0].shape
-    inner, columns = a[-1], b[-1] if len(b) > 1 else 1
-    batch = broadcast(a[:-2], b[:-2]) if len(b) > 2 else torch.Size([1])
-    rows = claim.shape.numel() // columns // batch.numel()
-    one = ring.draw(generator, batch.numel(), rows).to(device).double().transpose(0, 1)
-    other = ring.draw(generator, columns).to(device).double()
-
-    def left_piece(x: Tensor) -> Tensor:
-        x = x.expand(*batch, *x.shape[-2:]) if len(b) > 2 else x
-        product = weighted(one, x.reshape(batch.numel(), rows, inner)) << shift
-        return _filled(product.transpose(0, 1).reshape(DEGREE, -1))
-
-    def right_piece(y: Tensor) -> Tensor:
-        y = y.expand(*batch, inner, columns) if len(b) > 2 else y
-        return _filled(weighted(other, y.reshape(-1, columns).t()))
-
-    def sums(z: Tensor) -> Tensor:
-        z = z.reshape(batch.numel(), rows, columns) << shift
-        half = weighted(one, z).sum(0)  # (48, columns)
-        return ring.summed(weighted(other, half.t()).t())
-
-    return (
-        (left_piece(left[0]), left_piece(left[1])),
-        (right_piece(right[0]), right_piece(right[1])),
-        (sums(claim.result[0]), sums(claim.result[1])),
-    )
-
-
-def adjoint(
-    claim: Claim, ring: Extension, generator: Generator, device: torch.device
-) -> tuple[Parts, Parts, Parts]:
-    """Both factors (48, n) and the sum (48) of any bilinear operation, under a weight for each of its results."""
-    op, pair, shift = cast(Bilinear, claim.op), claim.pairs[0], 64 - 8 * claim.width
-    smaller = 0 if pair[0][0].numel() <= pair[1][0].numel() else 1
-    n = pair[smaller][0].numel()
-    weights = ring.draw(generator, claim.shape.numel()).to(device).double()
-
-    def embedded(x: Tensor) -> Tensor:
-        out = ring.zeros(DEGREE, n, like=x)
-        out[0] = x.reshape(-1) << shift
-        return _filled(out)
-
-    def transposed(y: Tensor) -> Tensor:
-        shape, low = pair[smaller][0].shape, (1 << DIGIT) - 1
-        digits = (y & low, (y >> DIGIT) & low, y >> 2 * DIGIT)
-        rows = weights.reshape(DEGREE, *claim.shape)
-        sums = [_transposed(op, part.double(), smaller, shape, rows).to(torch.int64) for part in digits]
-        return _filled(sums[0] + (sums[1] << DIGIT) + (sums[2] << 2 * DIGIT))
-
-    def sums(z: Tensor) -> Tensor:
-        return weighted(weights, z.reshape(-1, 1) << shift)[:, 0]
-
-    one, other = pair[smaller], pair[1 - smaller]
-    return (
-        (embedded(one[0]), embedded(one[1])),
-        (transposed(other[0]), transposed(other[1])),
-        (sums(claim.result[0]), sums(claim.result[1])),
-    )
-
-
-def _filled(x: Tensor) -> Tensor:
-    """At least one element, zero: results of sums over nothing are checked as well."""
-    return x if x.shape[1] else x.new_zeros((DEGREE, 1))
-
-
-def _transposed(op: Bilinear, given: Tensor, place: int, shape: torch.Size, weights: Tensor) -> Tensor:
-    """The gradient of the weighted result by operand ``place``, in float64: exact, as its sums stay below 2^53."""
-    with torch.enable_grad():
-        free = torch.zeros(shape, dtype=torch.float64, device=given.device, requires_grad=True)
-        result = op.apply(free, given) if place == 0 else op.apply(given, free)
-        rows = [torch.autograd.grad(result, free, one, retain_graph=True)[0].reshape(-1) for one in weights]
-    return torch.stack(rows)

@@ -21,7 +21,6 @@ from protocols.trio import inputs
 from protocols.trio.local import Local
 from protocols.trio.routes import Passing, pass_all
 from protocols.trio.share import Parts, ReplicatedShare
-from protocols.wire import to_bytes
 
 
 def _own(x: Share) -> ReplicatedShare:
@@ -71,7 +70,7 @@ class AmongThree(Local, Protocol):
             for one in cast("list[Passing]", openings):
                 value = cast(Tensor, one.value)
                 if any(to == self.party.rank for _, to in one.routes):
-                    self._observe(self.memory.to_host(to_bytes(value, one.width)).clone())  # steps may write to it
+                    self._observe(self.memory.to_host(one.octets(value)).clone())  # steps may write to it
 
     def note(self, what: bytes) -> None:
         if self._closed:

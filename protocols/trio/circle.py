@@ -140,6 +140,19 @@ class Circle(Scheduled):
         one, other = (self.word(shape, stream, is_bit=is_bit) for stream in streams)
         return one.bitwise_xor_(other) if is_bit else one.sub_(other)
 
+    def of_owner(
+        self, owner: int, known: Tensor | None, x: Parts, y: Parts, apply: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """This rank's summand of a product of x, which its owner knows, with y: one product a rank instead of two.
+
+        The owner takes x with both parts of y that it has. What is left is x with the third part, which both others
+        have: the party before the owner takes the owner's first part of x, the one after it the two others.
+        """
+        place = (self.party.rank - owner) % 3
+        if place == 0:
+            return apply(cast(Tensor, known), y[0] + y[1])
+        return apply(x[0] + x[1], y[1]) if place == 1 else apply(x[1], y[0])
+
     def input_word(self, shape: torch.Size, peer: int, owner: int, *, is_bit: bool) -> Tensor:
         """What an owner and the party before it have in common, for an input."""
         return self.word(shape, cast(Seeds, self.seeds).stream(peer, "input", owner), is_bit=is_bit)
@@ -183,6 +196,7 @@ class Circle(Scheduled):
             self._fill(out, result)
             out.ready = True
             out.after = self.scheduler.after(*(x.after for x in inputs))
+            self._owned(out, inputs, compute, public)
             return out
         if shape is None:
             with _disable_current_modes():  # nothing is computed that anybody should observe
@@ -194,7 +208,26 @@ class Circle(Scheduled):
             return self._apply(inputs, compute, public)
 
         summed = any(x.summed for x in inputs)
-        return self.make(torch.Size(shape), bits, step(), is_bit=is_bit, summed=summed)
+        out = self.make(torch.Size(shape), bits, step(), is_bit=is_bit, summed=summed)
+        self._owned(out, inputs, compute, public)
+        return out
+
+    def _owned(
+        self,
+        out: ReplicatedShare,
+        inputs: Sequence[ReplicatedShare],
+        compute: Callable[..., Tensor],
+        public: Callable[[Tensor], Tensor] | None,
+    ) -> None:
+        """What one party computes from its own inputs it knows as well."""
+        owners = {x.owner for x in inputs}
+        if len(owners) != 1 or None in owners:
+            return
+        (out.owner,) = owners
+        known = [x.known for x in inputs if x.known is not None]
+        if known:
+            value = compute(*known)
+            out.known = value if public is None else public(value)
 
     def _apply(
         self,

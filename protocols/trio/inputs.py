@@ -36,7 +36,10 @@ def share(
     kind = torch.uint8 if is_bit else torch.int64
     mine = None if value is None or isinstance(p.party, DryParty) else value.to(p.device, kind, copy=True)
     step = _from_client if owner in p.party.clients else _from_party
-    return p.make(shape, bits, step(p, mine, shape, owner, is_bit), is_bit=is_bit)
+    out = p.make(shape, bits, step(p, mine, shape, owner, is_bit), is_bit=is_bit)
+    if owner in range(3) and not is_bit:
+        out.owner, out.known = owner, None if p.virtual else mine
+    return out
 
 
 def _less(value: Tensor, part: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from parties import DryParty, Party
 from protocols.memory import Memory
 from protocols.ring import as_bytes, outline
 from protocols.schedule import Opening
-from protocols.wire import from_bytes, to_bytes
+from protocols.wire import from_bytes, from_halves, half_bytes, to_bytes, to_halves
 
 Route = tuple[int, int]
 """Who sends, who receives."""
@@ -24,18 +24,33 @@ class Passing(Opening):
     """Bytes that travel over ``routes``; every sender sends its ``part``, every receiver gets one.
 
     ``adds``: what came is combined with the receiver's own part, by addition, or packed bits by exclusive or; else it
-    is the value as it is. A rank that receives nothing has a shape for a value.
+    is the value as it is. A rank that receives nothing has a shape for a value. ``halves``: of words, how many half
+    bytes of each are sent, in place of whole bytes.
     """
 
-    __slots__ = ("adds",)
+    __slots__ = ("adds", "halves")
 
     def __init__(self, part: Tensor, width: int | None, routes: Sequence[Route], *, adds: bool) -> None:
         super().__init__(part, width)
         self.routes: Sequence[Route] = tuple(routes)
         self.adds = adds
+        self.halves: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """What one party sends to one peer, if it sends anything."""
+        return super().bytes if self.halves is None else half_bytes(self.part.numel(), self.halves)
+
+    def octets(self, x: Tensor) -> Tensor:
+        """The part or the value as bytes on the way."""
+        return to_bytes(x, self.width) if self.halves is None else to_halves(x, self.halves)
 
     def take(self, octets: Tensor) -> None:
         """Set the value from what came."""
+        if self.halves is not None:
+            theirs = from_halves(octets, self.part.shape, self.halves)
+            self.value = theirs.add_(self.part).bitwise_and_((1 << (4 * self.halves)) - 1)
+            return
         theirs = from_bytes(octets if self.width != 8 else aligned(octets), self.part.shape, self.width)
         if not self.adds:
             self.value = theirs
@@ -83,7 +98,7 @@ def _exchange(
     outgoing = {}
     for source, to in sizes:
         if source == me:
-            parts = [to_bytes(one.part, one.width) for one in passings if (me, to) in one.routes]
+            parts = [one.octets(one.part) for one in passings if (me, to) in one.routes]
             outgoing[to] = as_bytes(memory.to_host(torch.cat(parts)))
     incoming = {source: size for (source, to), size in sizes.items() if to == me}
     if me >= 3 and not outgoing and not incoming:

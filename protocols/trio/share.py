@@ -35,10 +35,12 @@ class ReplicatedShare(Share):
     parts of it. On ranks that do not compute they are shapes. ``views`` are masked forms of its chunks in their groups,
     ``halves`` such forms of the total. ``negated``: the share of which this is the negative. ``start`` holds a
     computation that is run only if somebody uses the share. ``after``: what it depends on, see `dependencies`.
+    ``owner``: the party that knows the value, of an input and what is linear in it; there it is ``known``.
     """
 
     __slots__ = (
-        "after", "halves", "negated", "parts", "ready", "replicating", "start", "summed", "total", "views", "waiters",
+        "after", "halves", "known", "negated", "owner", "parts", "ready", "replicating", "start", "summed", "total",
+        "views", "waiters",
     )  # fmt: skip
 
     def __init__(self, shape: torch.Size, bits: int, is_bit: bool = False, *, summed: bool = False) -> None:
@@ -54,6 +56,8 @@ class ReplicatedShare(Share):
         self.negated: ReplicatedShare | None = None
         self.start: Callable[[], None] | None = None
         self.after = 0
+        self.owner: int | None = None
+        self.known: Tensor | None = None
 
     @property
     def dtype(self) -> torch.dtype:

@@ -617,3 +617,35 @@ def test_truncation_comparison_and_products_of_three_parties_over_the_range():
     assert set((product - ((a * b) >> 20)).unique().tolist()) == {0, 1}
     for got, want in zip(signs, (y < 0, y == 0, *(small < 0, small == 0) * 2), strict=True):
         assert torch.equal(got, want)
+
+
+@each
+@pytest.mark.parametrize("rounding", ["chance", "faithful"])
+@pytest.mark.parametrize("places", [0, 3, 10, 19, 20, 22, 36])
+def test_relu_goes_by_the_rescaled_number(make, rounding, places):
+    """Never negative, off by less than one unit, and its bit is the sign of the very number that rescaling gives."""
+    generator = torch.Generator().manual_seed(places)
+    size = torch.randint(1, 63, (6000,), generator=generator)
+    y = torch.randint(-(2**62), 2**62, size.shape, generator=generator) >> (62 - size)
+    units = torch.arange(-300, 300)
+    near = torch.cat([units << places, (units << places) + 1, (units << places) - 1, (units << places) >> 1, units])
+    y = torch.cat([y, near, torch.tensor([2**62 - 1, -(2**62)])])
+
+    def program(party):
+        p = make(party, rounding=rounding)
+        one = p.share(torch.ones_like(y) if party.rank == 1 else None, y.shape, 0, 1)
+        x = p.shift(p.multiply(p.share(y if party.rank == 0 else None, y.shape, 20, 0), one), -places)
+        value, bit = p.relu(x)
+        return p.reveal(value), p.reveal(bit), p.reveal(p.rescale(x, 20)), value.bits, p.reveal(p.relu(value)[0])
+
+    waits = places > 2
+    for value, bit, cut, bits, again in ranks(make, program)[:2]:
+        cut = cut if waits else y
+        assert torch.equal(bit, cut > 0) or rounding == "faithful"
+        assert torch.equal(bit, y > 0) or (waits and rounding == "chance")
+        assert torch.equal(value, torch.where(bit, cut, 0))
+        assert bits == (20 if waits else 20 + places)
+        floor = y >> places if waits else y
+        exact = rounding == "faithful" or not waits
+        assert set((value - floor.clamp(min=0)).unique().tolist()) <= ({0} if exact else {0, 1})
+        assert torch.equal(again, value)

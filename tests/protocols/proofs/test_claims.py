@@ -61,7 +61,7 @@ OPERATIONS = {
     "rescale by 62 places": (lambda p: [words(p, 62)], lambda p, x: p.rescale(x, 0)),
     "faithful": (number, lambda p, x: p.rescale(x, 3, faithful=True)),
     "scale": (product, lambda p, x: p.scale(x, torch.tensor(-777_777), 20)),
-    "relu": (product, lambda p, x: p.gate(p.invert(p.negative(x)), x)),
+    "relu": (product, lambda p, x: p.relu(x)[0]),
     "maximum": (rows, lambda p, x: p.maximum(x, 1)[1]),
     "sort": (rows, lambda p, x: p.sort(x, 1)[1]),
 }

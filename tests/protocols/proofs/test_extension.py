@@ -62,7 +62,7 @@ def irreducible(f):
     def frobenius(times):
         x = 2
         for _ in range(times):
-            spread = int(bin(x)[2:], 4)  # squares of polynomials over GF(2): bits move apart
+            spread = int(f"{x:b}", 4)  # squares of polynomials over GF(2): bits move apart
             x = remainder(spread, f)
         return x
 

@@ -173,6 +173,11 @@ def test_gates(dealer):
     )
 
 
+def test_relu(dealer):
+    assert result(INNER, lambda p, x: p.relu(x)[0]).tolist() == [max(0, x) for x in INNER]
+    assert result(INNER, lambda p, x: p.relu(x)[1]).tolist() == bits(x > 0 for x in INNER)
+
+
 def test_gates_broadcast():
     values = torch.tensor([[3, -5, 0], [-2, 7, 1]])
 
