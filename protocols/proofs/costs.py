@@ -1,7 +1,7 @@
 """Declared costs of `verified`, by formula: bytes of the busiest party, and rounds; nothing is offline.
 
-What a check of claims sends is not among them (`check.check_cost`): it counts where values are revealed. A test compares the formulas with
-what was sent.
+What a check of claims sends is not among them (`check.check_cost`): it counts where values are revealed. A test
+compares the formulas with what was sent.
 """
 
 from __future__ import annotations

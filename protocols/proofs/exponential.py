@@ -64,7 +64,7 @@ def exp(p: Pieces, x: Share) -> Share:
     fraction.facts["precision"] = True
     whole = p.local([own], 0, lambda t: shift_right(t * BASE, point), shape=x.shape, public=lambda t: t + least)
     power = p.make(x.shape, least, split(p, [whole], lambda one: _power(p, one), x.shape))
-    result = p.make(x.shape, least + places, _product(p, power, cast(ReplicatedShare, p.gate(inside, fraction))))
+    result: Share = p.make(x.shape, least + places, _product(p, power, cast(ReplicatedShare, p.gate(inside, fraction))))
     if falling:
         result = p.rescale(result, p.bits)
     else:  # it fills 63 bits and is not negative: half of the range is taken off, and put back when it is cut
@@ -121,7 +121,7 @@ def _power(p: Pieces, x: ReplicatedShare) -> PartsStep:
     digits = added(found, known)
     out = each(lambda t: t[0], digits)
     for place in range(1, DIGITS):
-        out = yield from p.times([(out, each(lambda t, j=place: t[j], digits))])  # type: ignore[misc]
+        out = yield from p.times([(out, each(lambda t, j=place: t[j], digits))])
     return each(lambda t: t.reshape(x.shape), out)
 
 

@@ -1,7 +1,7 @@
 """Functions of a positive number by normalisation, under claims: reciprocal, roots, logarithm.
 
-The bits x >= 4^k tell the region of x. Summed with public weights they give the power that makes x a phase, exactly: the
-phase is one product modulo 2^64. They give as well what the result is scaled back by.
+The bits x >= 4^k tell the region of x. Summed with public weights they give the power that makes x a phase, exactly:
+the phase is one product modulo 2^64. They give as well what the result is scaled back by.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Fourier series of a secret under claims, and what two numbers in pieces give together: products that one party deals.
 
-The phase is r + c for r = a + b of two pieces that the dealer knows, and c, which the two others know. cos j r and sin j r
-are sums of products of waves of a and of b, dealt with 36 fraction bits; to be claimed they must be exact, so all
-rounding is done before. Waves with 18 fraction bits do for harmonics that count for little. For the others a wave is
-cut into an upper part of 12 fraction bits and the rest up to 24, C = H + L, and C C' is H C' + L H', without the L L'
-below 2^-26: twice the products. What a harmonic counts for is a number that the two others know.
+The phase is r + c for r = a + b of two pieces that the dealer knows, and c, which the two others know. cos j r and
+sin j r are sums of products of waves of a and of b, dealt with 36 fraction bits; to be claimed they must be exact, so
+all rounding is done before. Waves with 18 fraction bits do for harmonics that count for little. For the others a wave
+is cut into an upper part of 12 fraction bits and the rest up to 24, C = H + L, and C C' is H C' + L H', without the
+L L' below 2^-26: twice the products. What a harmonic counts for is a number that the two others know.
 Public numbers of a piece are computed by IEEE additions and multiplications only, since two parties compute them.
 """
 
@@ -129,7 +129,7 @@ def _harmonics(p: Pieces, phase: Parts, dealer: int, order: list[int], bits: int
     turned = p.only(dealer, one, lambda t: torch.stack([-t[1], t[0]]))
     pairs: list[Pair] = []
     for wave, factor in enumerate((one, turned)):
-        with_ = each(lambda t, k=wave: t[k : k + 1], other)  # type: ignore[misc]
+        with_ = each(lambda t, k=wave: t[k : k + 1], other)
         pairs += products(p, dealer, factor, with_) if bits == WHOLE else [(factor, with_)]
     return (yield from deal_products(p, dealer, pairs, shape))
 
