@@ -27,8 +27,8 @@ TAPS = (0, 2, 3, 5)
 CHUNK = 1 << 13
 """Terms of a sum of products of words that are taken at once."""
 
-FIELD = 12
-"""Bits that a sum of bits has in float32, which holds two; so many terms less one are taken at once."""
+FIELD, FIELDS = 13, 4
+"""Bits that a sum of bits has in float64, which holds four; fewer than 2^13 terms are taken at once."""
 
 LONGEST = 1 << 21
 """Terms of 32 bits whose sum float64 holds."""
@@ -147,15 +147,17 @@ class Extension:
         return out[:, :count]
 
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
-        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks. x has an even number of rows."""
+        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks. Rows of x are a multiple of four."""
         total = self.zeros(x.shape[0], y.shape[1], like=x)
-        step = (1 << FIELD) - 1 if self.is_bit else CHUNK
+        step = (1 << FIELD) - 8 if self.is_bit else CHUNK
         for start in range(0, x.shape[1], step):
             one, other = x[:, start : start + step], y[start : start + step]
             if self.is_bit:
-                above, below = one.float().chunk(2)
-                both = torch.matmul(above.add_(below, alpha=1 << FIELD), other.float()).to(torch.int32)
-                total ^= torch.cat([both & 1, both >> FIELD & 1]).to(torch.uint8)
+                fields = one.double().chunk(FIELDS)
+                for k, field in enumerate(fields[1:], 1):
+                    fields[0].add_(field, alpha=1 << FIELD * k)
+                sums = torch.matmul(fields[0], other.double()).to(torch.int64)
+                total ^= torch.cat([sums >> FIELD * k for k in range(FIELDS)]).to(torch.uint8).bitwise_and_(1)
             else:
                 total += limbs.matmul(one, other)
         return total

@@ -203,16 +203,20 @@ class Statement:
                     left, right = ([unpack_bits(t, 8 * t.shape[1]) for t in side] for side in (left, right))
                 self._vectors.x.append((left[0], left[1]))
                 self._vectors.y.append((right[0], right[1]))
-        one, other = (
-            (torch.cat([parts[0] for parts in side], 1), torch.cat([parts[1] for parts in side], 1))
-            for side in self._vectors
-        )
-        return one, other
+        x, y = self._vectors
+        self._vectors = Vectors([], [])
+        return _joined(x), _joined(y)
 
     def _fold(self, constants: Tensor, grid: Tensor) -> Tensor:
         if not self.ring.is_bit:
             return self.ring.matmul(constants, grid)
         return torch.stack([_xor(grid[row.bool()].t()) for row in constants])
+
+
+def _joined(some: list[Parts]) -> Parts:
+    """One after the other."""
+    one, other = ([parts[k] for parts in some] for k in range(2))
+    return some[0] if len(some) == 1 else (torch.cat(one, 1), torch.cat(other, 1))
 
 
 def _as_words(octets: Tensor) -> Tensor:
