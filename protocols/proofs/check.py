@@ -145,10 +145,9 @@ class Folding:
         if extra is not None:
             x, y = _added(x, extra[0]), _added(y, extra[1])
         self._x, self._y = x, y
-        left, right = torch.cat(x, 2), torch.cat([self.ring.plus(*y), y[0]], 2)
-        if count == 2 and extra is None:  # nothing but the middle of what is left out
-            return torch.cat([self.ring.gram(left[:, k : k + 1], right[:, k : k + 1])[:, 0] for k in range(2)], 1)
-        return self._coefficients(self.ring.gram(left, right))
+        if count == 2 and extra is None:  # all but the middle
+            return torch.cat([self.ring.gram(_block(x, k), _block(y, k))[:, 0] for k in range(2)], 1)
+        return self._coefficients(self.ring.gram(x, y))
 
     def _blocks(self, parts: Parts, count: int) -> Parts:
         missing = -parts[0].shape[1] % count
@@ -193,6 +192,11 @@ class Folding:
     def ends(self) -> tuple[Parts, Parts]:
         """Pieces of f(r) and g(r), (48, 1) each, after the last fold."""
         return self._x, self._y
+
+
+def _block(parts: Parts, k: int) -> Parts:
+    """One block (48, 1, n) of (48, K, n)."""
+    return parts[0][:, k : k + 1], parts[1][:, k : k + 1]
 
 
 def _added(parts: Parts, more: Parts) -> Parts:

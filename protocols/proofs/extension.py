@@ -17,6 +17,7 @@ from torch import Tensor
 from parties import Generator
 from protocols import limbs
 from protocols.ring import as_bytes, broadcast
+from protocols.trio.share import Parts
 from protocols.wire import unpack_bits
 
 DEGREE = 48
@@ -162,11 +163,15 @@ class Extension:
                 total += limbs.matmul(one, other)
         return total
 
-    def gram(self, x: Tensor, y: Tensor) -> Tensor:
-        """Inner products (48, A, B) of vectors x (48, A, n) and y (48, B, n)."""
-        a, b = x.shape[1], y.shape[1]
-        blocks = self.matmul(x.flatten(0, 1), y.flatten(0, 1).t()).reshape(DEGREE, a, DEGREE, b)
-        return self.summed(blocks.transpose(1, 2))
+    def gram(self, x: Parts, y: Parts) -> Tensor:
+        """This party's summands of inner products (48, A, B) of vectors, pieces of x (48, A, n) and of y (48, B, n)."""
+        a, b = x[0].shape[1], y[0].shape[1]
+        blocks = self.zeros(DEGREE * a, DEGREE * b, like=x[0])
+        for start in range(0, x[0].shape[2], CHUNK):
+            one, two, three, four = (t[:, :, start : start + CHUNK].flatten(0, 1) for t in (*x, *y))
+            left, right = torch.cat([one, two], 1), torch.cat([self.plus(three, four), three], 1)
+            blocks = self.plus(blocks, self.matmul(left, right.t()))
+        return self.summed(blocks.reshape(DEGREE, a, DEGREE, b).transpose(1, 2))
 
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""

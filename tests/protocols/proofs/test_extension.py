@@ -94,7 +94,11 @@ def test_products(ring):
 @pytest.mark.parametrize("n", [1, 5, 8200])
 def test_sums_of_products(ring, n):
     x, y = drawn(ring, 2, n, seed=3), drawn(ring, 3, n, seed=4)
-    table = ring.gram(x, y)
+    more, others = drawn(ring, 2, n, seed=10), drawn(ring, 3, n, seed=11)
+    none, nothing = torch.zeros_like(x), torch.zeros_like(y)
+    table = ring.gram((x, none), (y, nothing))
+    mixed, rest = ring.gram((x, none), (others, nothing)), ring.gram((more, none), (y, nothing))
+    assert torch.equal(ring.gram((x, more), (y, others)), ring.plus(ring.plus(table, mixed), rest))
     assert table.shape == (DEGREE, 2, 3)
     for a in range(2):
         for b in range(3):
