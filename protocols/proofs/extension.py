@@ -177,10 +177,14 @@ class Extension:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""
         return self.matmul(self.matrix(constants), x.flatten(0, 1))
 
-    def at(self, r: Tensor, x: Tensor) -> Tensor:
-        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n)."""
+    def at(self, r: Tensor, x: Tensor, *, falling: bool = False) -> Tensor:
+        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n).
+
+        ``falling``: the coefficient of the highest power comes first.
+        """
         by_r = self.matrix(r.unsqueeze(1))
-        value = x[:, -1]
-        for k in range(x.shape[1] - 2, -1, -1):
+        order = list(range(x.shape[1])) if falling else list(range(x.shape[1]))[::-1]
+        value = x[:, order[0]]
+        for k in order[1:]:
             value = self.plus(self.matmul(by_r, value) if self.is_bit else weighted(by_r.double(), value), x[:, k])
         return value

@@ -201,10 +201,10 @@ class Statement:
                 x, y = self._factors(batch, layer)
                 for start in range(0, columns, FOLDED):
                     cut = slice(start, start + FOLDED)
-                    parts = [self._fold(first, piece[:, cut]) for piece in x]
-                    parts += [ring.times(weights[:, cut], self._fold(second, piece[:, cut]), packed=ring.is_bit)
-                              for piece in y]  # fmt: skip
-                    for goal, part in zip(out, parts, strict=True):
+                    folded = [self._fold(first, piece[:, cut]) for piece in x]
+                    for piece in y:
+                        folded.append(ring.times(weights[:, cut], self._fold(second, piece[:, cut]), packed=ring.is_bit))
+                    for goal, part in zip(out, folded, strict=True):
                         some = unpack_bits(part, 8 * part.shape[1]) if ring.is_bit else part
                         goal[:, place : place + some.shape[1]] = some
                     place += some.shape[1]

@@ -120,6 +120,14 @@ def test_powers(ring):
 
 
 @pytest.mark.parametrize("ring", [WORDS, BITS])
+def test_values_of_polynomials(ring):
+    r, x = ring.draw(Generator(bytes(32)), 1)[:, 0], drawn(ring, 5, 70, seed=12)
+    want = ring.combined(ring.powers(r, 5), x)
+    assert torch.equal(ring.at(r, x), want)
+    assert torch.equal(ring.at(r, x.flip(1), falling=True), want)
+
+
+@pytest.mark.parametrize("ring", [WORDS, BITS])
 def test_differences_of_the_exceptional_set_are_units(ring):
     """Inverses by Fermat modulo 2, lifted by Newton's iteration."""
     some = ring.draw(Generator(bytes(32)), 40)
