@@ -6,7 +6,7 @@ import os
 
 import protocols
 from parties import ConfigurationError, Party
-from parties.needs import DEFAULT, VARIABLE, Needs, check_ranks, default_protocol
+from parties.needs import DEFAULT, VARIABLE, Needs, check_ranks, check_stores, default_protocol
 
 VARIABLE_SAYS = f"`jointfit run --protocol` or {VARIABLE}"
 """Who says it from outside, in words."""
@@ -40,9 +40,17 @@ def of_process(said: str | None) -> str:
     return settled(said, os.environ.get(VARIABLE), VARIABLE_SAYS)
 
 
-def check_party(protocol: str, party: Party, *, files: bool) -> None:
-    """Raise ConfigurationError unless a protocol can run on the ranks that a party is one of."""
-    fitting(protocol, party.size, clients=len(party.clients), dealer=party.dealer is not None, files=files)
+def check_party(protocol: str, party: Party, *, files: bool, keeps: bool) -> None:
+    """Raise ConfigurationError unless a protocol can run on the ranks that a party is one of, and keep checkpoints."""
+    check_needs(protocol, protocols.needs(protocol), party, files=files, keeps=keeps)
+
+
+def check_needs(protocol: str, needs: Needs, party: Party, *, files: bool, keeps: bool) -> None:
+    """As `check_party`, of a protocol that is made: only now it is known what a function that is no class has made."""
+    dealer = party.dealer is not None
+    check_ranks(protocol, needs, party.size, clients=len(party.clients), dealer=dealer, files=files)
+    if keeps:
+        check_stores(protocol, needs, "run without checkpoints (in a job: checkpoints.every = 0)")
 
 
 def fitting(

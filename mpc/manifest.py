@@ -22,6 +22,7 @@ from mpc.number import LASTING
 from mpc.tensor import SharedTensor
 from mpc.wellformed import check_manifest
 from parties import ConfigurationError, DisagreementError
+from parties.needs import check_stores
 
 if TYPE_CHECKING:
     from mpc.session import Session
@@ -51,11 +52,8 @@ def collect(
     }
     if not any(isinstance(tensor, SharedTensor) for _, tensor in named):
         raise ConfigurationError("got a module without shared parameters; want one from share_module")
-    if not session.protocol.stores:
-        raise ConfigurationError(
-            f"shares of protocol {session.protocol.name!r} are of no use to another session, so they are not saved; "
-            "reveal the module to whom it may be known, or train under another protocol"
-        )
+    wish = "they are not saved; reveal the module to whom it may be known, or train under another protocol"
+    check_stores(session.protocol_name, session.protocol.needs, wish)
     if optimizer is not None:
         numbers: dict[str, Any] = {}
         for place, parameter in enumerate(_parameters(optimizer)):

@@ -18,7 +18,7 @@ from mpc import revealing, sharing
 from mpc.agreed import Agreed
 from mpc.agreement import agree_on_run, facts_of_run
 from mpc.checkpoints import Checkpoints, steps
-from mpc.choice import check_party, chosen, of_process
+from mpc.choice import check_needs, check_party, chosen, of_process
 from mpc.data.batches import batches, permutation
 from mpc.encoding import Encoding
 from mpc.inputs import Shapes
@@ -157,7 +157,8 @@ class Session(Seat):
         agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
-        check_party(protocol, party, files=place.files is not None)
+        asked = {"files": place.files is not None, "keeps": checkpoints is not None}
+        check_party(protocol, party, **asked)
         self.party, self.rounding = party, str(options.get("rounding", "chance"))
         self.encoding = Encoding(bits)
         self.reveals: list[str] = []
@@ -182,6 +183,7 @@ class Session(Seat):
                 options["source"] = undo.enter_context(closing(given))
             self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
             undo.callback(self.protocol.close)
+            check_needs(protocol, self.protocol.needs, party, **asked)
             self.stream = Stream(align(party, generator(given)))
             self.protocol_name, self.device = protocol, self.protocol.device
             self.report = begin(self, report)

@@ -9,7 +9,10 @@ from types import MappingProxyType
 
 from parties.errors import ConfigurationError
 
-__all__ = ["DEFAULT", "NEEDS", "VARIABLE", "Needs", "check_deal", "check_ranks", "default_protocol", "needs_of"]
+__all__ = [
+    "DEFAULT", "NEEDS", "VARIABLE", "Needs",
+    "check_deal", "check_ranks", "check_stores", "default_protocol", "needs_of",
+]  # fmt: skip
 
 DEFAULT = "additive"
 """The protocol where nobody says which."""
@@ -26,6 +29,7 @@ class Needs:
         fewest, most: computing parties; most None: any number.
         dealer: whether another rank deals, the last one, or files that it dealt beforehand; otherwise there is no
             such rank, and all but clients compute.
+        stores: whether another session can take up the shares that a party keeps, as in checkpoints.
         trust: what has to hold of the computing parties for data to stay secret, in one line; a dealer is not among
             them. Empty: nobody said.
 
@@ -37,6 +41,7 @@ class Needs:
     fewest: int = 2
     most: int | None = None
     dealer: bool = True
+    stores: bool = True
     trust: str = ""
 
     def __str__(self) -> str:
@@ -75,10 +80,11 @@ NEEDS: Mapping[str, Needs] = MappingProxyType(
             trust="all three parties follow the program, and no two of them pool what they hold",
         ),
         "authenticated": Needs(
+            stores=False,
             trust="one party keeps its shares to itself; the others may do anything, and can at most end the run",
         ),
         "verified": Needs(
-            3, 3, dealer=False,
+            3, 3, dealer=False, stores=False,
             trust="no two of the three parties pool what they hold; one may do anything, and can at most end the run",
         ),
         "plain": Needs(
@@ -137,6 +143,12 @@ def check_deal(protocol: str, needs: Needs) -> None:
     """Raise ConfigurationError unless there is something to deal beforehand for a protocol."""
     if not needs.dealer:
         raise ConfigurationError(f"protocol {protocol!r} has no dealer: nothing is dealt for it; run it as it is")
+
+
+def check_stores(protocol: str, needs: Needs, what: str) -> None:
+    """Raise ConfigurationError unless shares of a protocol can be kept; ``what`` says what wants to, and what to do."""
+    if not needs.stores:
+        raise ConfigurationError(f"shares of protocol {protocol!r} are of no use to another session: {what}")
 
 
 def _count(number: int, what: str) -> str:

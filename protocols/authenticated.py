@@ -43,7 +43,6 @@ class Authenticated(FromDealer[dealing.Authenticated]):
     name: ClassVar[str] = "authenticated"
     needs: ClassVar[Needs] = NEEDS["authenticated"]
     exact: ClassVar[bool] = True
-    stores: ClassVar[bool] = False
 
     def __init__(
         self,

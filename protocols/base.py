@@ -14,6 +14,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -290,8 +291,6 @@ class Protocol(Operations):
     name: ClassVar[str]
     needs: ClassVar[Needs] = Needs()
     """How many computing parties, and whether a dealer; known before a protocol is made, and to `Registry.needs`."""
-    stores: ClassVar[bool] = True
-    """Whether another session can take up what `export` gave."""
     before_reveal: Callable[[Sequence[int], bytes], None] | None = None
     """Called before this rank takes part in a reveal, with the receivers and the transcript's digest; may refuse."""
 
@@ -390,14 +389,18 @@ class Registry:
         return self._maker(name)(*arguments, **options)
 
     def needs(self, name: str) -> Needs:
-        """What the protocol ``name`` asks of a run: its class's ``needs``.
+        """What the protocol ``name`` asks of a run: its class's ``needs``, also where a `functools.partial` calls it.
+        Of another function nobody knows before it is called; then what most protocols need, unless it has ``needs``.
 
         Raises ConfigurationError for an unknown name, as `make` does.
 
         >>> print(protocols.needs("additive"))
         2 or more computing parties and a dealer
         """
-        needs: Needs = getattr(self._maker(name), "needs", Needs())
+        maker: Any = self._maker(name)
+        while isinstance(maker, partial):
+            maker = maker.func
+        needs: Needs = getattr(maker, "needs", Needs())
         return needs
 
     def _maker(self, name: str) -> Callable[..., Protocol]:

@@ -46,6 +46,7 @@ class Replicated(Work, AmongThree):
         """Set up the seeds with the other parties; see `AmongThree`."""
         super().__init__(party, bits, **options)
         self.groups = [Group(self, dealer) for dealer in range(3)]
+        self.planned = [0, 0, 0]
 
     @property
     def trust(self) -> Trust:
@@ -61,6 +62,10 @@ class Replicated(Work, AmongThree):
         receiver.
         """
         return revealing.reveal(self, x, receivers, label)
+
+    def settle(self, *shares: Share, kind: str = "settle") -> None:
+        super().settle(*shares, kind=kind)
+        self.planned = [0, 0, 0]
 
     def export(self, x: Share) -> Tensor | None:
         """Return this party's summand, made fresh by a sharing of zero."""

@@ -14,6 +14,7 @@ from protocols import costs
 from protocols.base import Cost
 from protocols.groups.costs import REPLICATED_COSTS
 from protocols.macs import costs as macs
+from protocols.proofs.costs import VERIFIED_COSTS
 
 ELEMENTS = 60_000
 """Elements of one operation."""
@@ -34,6 +35,7 @@ class Scheme:
 SCHEMES = (
     Scheme("additive", 2, "all but one", "semi-honest", "from a dealer, or its files", costs.COSTS),
     Scheme("replicated", 3, "one of three", "semi-honest", "none; parties deal to each other", REPLICATED_COSTS),
+    Scheme("verified", 3, "one of three", "malicious, with abort", "none; parties deal to each other", VERIFIED_COSTS),
     Scheme("authenticated", 2, "all but one", "malicious, with abort", "from a dealer, or its files", macs.COSTS),
 )
 

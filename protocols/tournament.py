@@ -51,7 +51,7 @@ def maximum(p: Operations, x: Share, dim: int, *, largest: int = 0) -> tuple[Sha
         for groups, size in kinds:
             some = p.structural(values, lambda t, a=start, n=groups * size: t[a : a + n])  # type: ignore[misc]
             start += groups * size
-            best, hot = (some, None) if size == 1 else _pairs(p, some) if size == 2 else _group(cast("Engine", p), some, size)
+            best, hot = (some, None) if size == 1 else _pairs(p, some) if size == 2 else _group(p, some, size)
             level.append((groups, size, hot))
             winners.append(best)
         values = winners[0] if len(winners) == 1 else p.join(winners, torch.cat)
@@ -99,8 +99,9 @@ def _meetings(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return sides[:, 0], sides[:, 1], torch.tensor(place), torch.tensor(flip, dtype=torch.uint8)
 
 
-def _group(p: Engine, values: Share, size: int) -> tuple[Share, Share]:
+def _group(operations: Operations, values: Share, size: int) -> tuple[Share, Share]:
     """Winners of groups of neighbours, and their one-hot bits (size, groups, ...)."""
+    p = cast("Engine", operations)
     first, second, place, flip = _meetings(size)
     players = p.structural(values, lambda t: t.reshape(-1, size, *t.shape[1:]).transpose(0, 1))
     rest = players.shape[1:]

@@ -25,6 +25,7 @@ from protocols.proofs.check import Checker
 from protocols.proofs.claims import LIMIT, Claim, Claims
 from protocols.proofs.pieces import PartsStep, Pieces
 from protocols.ring import as_bytes, multiply_op, outline
+from protocols.trio.agree import SIZE
 from protocols.trio.share import Parts, ReplicatedShare
 from protocols.trust import VERIFIED, Trust
 
@@ -38,7 +39,6 @@ class Verified(Pieces):
 
     name: ClassVar[str] = "verified"
     needs: ClassVar[Needs] = NEEDS["verified"]
-    stores: ClassVar[bool] = False
 
     def __init__(self, party: Party, bits: int = 20, **options: Any) -> None:
         """Set up the seeds with the other parties; see `AmongThree`."""
@@ -60,11 +60,14 @@ class Verified(Pieces):
     def settle(self, *shares: Share, kind: str = "settle") -> None:
         super().settle(*shares, kind=kind)
         if self.claims.terms > LIMIT:
-            self.check("what was computed so far")
+            self.check("what was computed so far", bytes(SIZE))
 
-    def check(self, label: str) -> None:
-        """Check all claims made since the last check. Raises DisagreementError, and ends the session."""
-        self._checker.check(label)
+    def check(self, label: str, agreed: bytes) -> None:
+        """Check all claims made since the last check. Raises DisagreementError, and ends the session.
+
+        ``agreed``: 32 bytes that all parties must have alike.
+        """
+        self._checker.check(label, agreed)
 
     def refuse(self, error: DisagreementError) -> NoReturn:
         """End the session on all ranks, forget the seeds, and raise the error."""
@@ -140,6 +143,11 @@ class Verified(Pieces):
 
     def gate(self, b: Share, x: Share) -> Share:
         return bit_steps.gate(self, b, x)
+
+    def relu(self, x: Share) -> tuple[Share, Share]:
+        x = self.number(x)
+        bit = signs.positive(self, _own(x))
+        return self.gate(bit, x), bit
 
     def exp(self, x: Share) -> Share:
         return exponential.exp(self, self.number(x))

@@ -13,15 +13,21 @@ from typing import Any
 
 from experiments.counts.measure import Figures, counted, planned
 from experiments.counts.rows import ROWS
+from parties.needs import DEFAULT, NEEDS
 from protocols.base import Cost
 
+PROTOCOLS = [name for name, needs in NEEDS.items() if not needs.alone]
 
-def lines(names: Sequence[str], parties: int, sent: Figures, plan: Figures) -> list[dict[str, Any]]:
+
+def lines(
+    names: Sequence[str], parties: int, sent: Figures, plan: Figures, protocol: str = DEFAULT
+) -> list[dict[str, Any]]:
     """One record a row: figures as counted, and whether the planned and the declared ones are equal to them."""
     found = []
     for name in names:
         row, one = ROWS[name], sent[name]
-        declared = row.declared and Cost(row.declared.bytes * (parties - 1), row.declared.rounds, row.declared.offline)
+        declared = row.declared if protocol == DEFAULT else None
+        declared = declared and Cost(declared.bytes * (parties - 1), declared.rounds, declared.offline)
         wrong = [
             f"{kind}: got {one}, want {other}"
             for kind, other in (("planned", plan[name]), ("declared", declared))
@@ -45,10 +51,12 @@ def lines(names: Sequence[str], parties: int, sent: Figures, plan: Figures) -> l
     return found
 
 
-def table(records: Sequence[dict[str, Any]], parties: int) -> str:
+def table(records: Sequence[dict[str, Any]], parties: int, protocol: str = DEFAULT) -> str:
     """The records as a table in Markdown."""
+    which = "" if protocol == DEFAULT else f"`{protocol}`, "
+    dealer = " and a dealer" if NEEDS[protocol].dealer else ""
     text = [
-        f"| {parties} parties and a dealer | bytes online | rounds | bytes offline | equal to |",
+        f"| {which}{parties} parties{dealer} | bytes online | rounds | bytes offline | equal to |",
         "|---|---|---|---|---|",
     ]
     for one in records:
@@ -63,13 +71,18 @@ def table(records: Sequence[dict[str, Any]], parties: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Count, compare, print. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m experiments.counts", description=__doc__)
-    parser.add_argument("--parties", type=int, default=2, help="computing parties, beside the dealer (2)")
+    parser.add_argument("--parties", type=int, help="computing parties, beside the dealer (2; replicated: 3)")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=DEFAULT, help=f"{', '.join(PROTOCOLS)} ({DEFAULT})")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--json", action="store_true", help="print records instead of a table")
     options = parser.parse_args(arguments)
-    sent = counted(options.parties, options.rows)
-    records = lines(options.rows, options.parties, sent, planned(options.parties, options.rows))
-    print(json.dumps(records, indent=2) if options.json else table(records, options.parties))
+    needs = NEEDS[options.protocol]
+    options.parties = needs.fewest if options.parties is None else options.parties
+    if not needs.take(options.parties):
+        parser.error(f"got {options.parties} parties; {options.protocol} wants {needs.parties}")
+    run = options.parties, options.rows, options.protocol
+    records = lines(options.rows, options.parties, counted(*run), planned(*run), options.protocol)
+    print(json.dumps(records, indent=2) if options.json else table(records, options.parties, options.protocol))
     for one in records:
         for text in one["differences"]:
             print(f"{one['row']}: {text}", file=sys.stderr)

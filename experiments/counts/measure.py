@@ -15,6 +15,7 @@ from experiments.counts.rows import ROWS, Work
 from mpc.tensor import SharedTensor
 from parties import DryParty
 from parties.launch import run_local
+from parties.needs import DEFAULT, NEEDS
 from protocols.base import Cost
 from protocols.correlations.dealer import CHECK
 
@@ -36,13 +37,21 @@ def cost(session: mpc.Session, work: Work, *, rescaled: bool) -> Cost:
     ``offline`` is what the transport sent on the dealer, less the digest of 8 bytes that ends each of its messages, and
     what the protocol asked for on the others.
     """
+    _send_all(session)
     before, asked, sent = session.counts.snapshot(), session.protocol.offline_bytes, _planned_bytes(session)
     finish(session, work(), rescaled)
+    _send_all(session)
     spent, asked = session.counts - before, session.protocol.offline_bytes - asked
     online, dealt = spent.total("online"), spent.total("offline")
     offline = dealt.bytes_sent - CHECK * dealt.messages if session.is_dealer else asked
     busiest = max(map(int.__sub__, _planned_bytes(session), sent), default=online.bytes_sent)
     return Cost(busiest, online.rounds, offline)
+
+
+def _send_all(session: mpc.Session) -> None:
+    """A dealer gathers what it sends: let it go."""
+    if session.party.before_waiting is not None:
+        session.party.before_waiting()
 
 
 def _planned_bytes(session: mpc.Session) -> list[int]:
@@ -61,41 +70,50 @@ def count(session: mpc.Session, names: Sequence[str]) -> Figures:
     return figures
 
 
-def planned(parties: int, names: Sequence[str]) -> Figures:
-    """What the planner says of one computing party."""
+def ranks_of(parties: int, protocol: str) -> int:
+    """Computing parties, and the dealer if the protocol has one."""
+    return parties + NEEDS[protocol].dealer
+
+
+def planned(parties: int, names: Sequence[str], protocol: str = DEFAULT) -> Figures:
+    """What the planner says of the busiest computing party."""
     found: list[Figures] = []
-    mpc.plan(lambda session: found.append(count(session, names)), parties + 1)
+    ranks = ranks_of(parties, protocol)
+    mpc.plan(lambda session: found.append(count(session, names)), ranks, protocol=protocol)
     return found[0]
 
 
-def gathered(ranks: Sequence[Figures]) -> Figures:
+def gathered(ranks: Sequence[Figures], parties: int) -> Figures:
     """One figure a row: bytes and rounds of the busiest computing party, offline bytes of the dealer, the last rank."""
-    *computing, dealer = ranks
+    computing = ranks[:parties]
     return {
         name: Cost(max(one[name].bytes for one in computing), max(one[name].rounds for one in computing), given.offline)
-        for name, given in dealer.items()
+        for name, given in ranks[-1].items()
     }
 
 
-def simulated(parties: int, names: Sequence[str]) -> Figures:
+def simulated(parties: int, names: Sequence[str], protocol: str = DEFAULT) -> Figures:
     """Count among threads."""
-    return gathered(mpc.simulate(parties + 1, lambda session: count(session, names)))
+    ranks = ranks_of(parties, protocol)
+    return gathered(mpc.simulate(ranks, lambda session: count(session, names), protocol=protocol), parties)
 
 
-def counted(parties: int, names: Sequence[str]) -> Figures:
+def counted(parties: int, names: Sequence[str], protocol: str = DEFAULT) -> Figures:
     """Count among processes that are connected over TLS. Raises RuntimeError if they fail."""
+    ranks = ranks_of(parties, protocol)
     with tempfile.TemporaryDirectory(prefix="jointfit-counts-") as folder:
-        command = [sys.executable, "-m", "experiments.counts.measure", folder, *names]
-        code = run_local(command, parties + 1)
+        command = [sys.executable, "-m", "experiments.counts.measure", protocol, folder, *names]
+        code = run_local(command, ranks, dealer=NEEDS[protocol].dealer)
         if code:
             raise RuntimeError(f"the ranks ended with exit code {code}; want 0")
-        files = [Path(folder) / f"{rank}.json" for rank in range(parties + 1)]
-        return gathered([{name: Cost(*one) for name, one in json.loads(p.read_text()).items()} for p in files])
+        files = [Path(folder) / f"{rank}.json" for rank in range(ranks)]
+        found = [{name: Cost(*one) for name, one in json.loads(p.read_text()).items()} for p in files]
+        return gathered(found, parties)
 
 
-def rank_main(folder: str, *names: str) -> None:
+def rank_main(protocol: str, folder: str, *names: str) -> None:
     """What every process of `counted` runs."""
-    with mpc.session() as session:
+    with mpc.session(protocol) as session:
         figures = count(session, names)
         rank = session.rank
     plain = {name: [one.bytes, one.rounds, one.offline] for name, one in figures.items()}

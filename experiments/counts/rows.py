@@ -43,10 +43,15 @@ class Row:
 
 
 def given(session: mpc.Session, *shape: int, owner: int = 0, low: float = 0.5, high: float = 2.0) -> Tensor:
-    """A secret tensor that the owner fills with uniform numbers."""
+    """A secret tensor that the owner fills with uniform numbers. It is there: no opening of it is left for the row."""
     numbers = torch.rand(shape, generator=torch.Generator().manual_seed(owner))
     data = numbers * (high - low) + low if session.rank == owner else None
-    return session.share(data, owner, shape=shape)
+    return _there(session, session.share(data, owner, shape=shape))
+
+
+def _there(session: mpc.Session, x: Tensor) -> Tensor:
+    session.settle([x])
+    return x
 
 
 def computed(session: mpc.Session, *shape: int, owner: int = 0, low: float = 0.5, high: float = 2.0) -> Tensor:
@@ -57,7 +62,7 @@ def computed(session: mpc.Session, *shape: int, owner: int = 0, low: float = 0.5
 def given_classes(session: mpc.Session, n: int, classes: int) -> Tensor:
     """Secret one-hot labels of rank 1."""
     data = nn.functional.one_hot(torch.arange(n) % classes, classes).float() if session.rank == 1 else None
-    return session.share(data, 1, shape=(n, classes))
+    return _there(session, session.share(data, 1, shape=(n, classes)))
 
 
 def unary(function: Callable[[Tensor], Tensor], *shape: int) -> Prepare:

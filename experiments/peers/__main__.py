@@ -18,6 +18,7 @@ from typing import Any
 
 from experiments.peers import systems, tables
 from experiments.peers.shapes import ROWS
+from parties.needs import DEFAULT
 
 INSTALL_CRYPTEN = """\
 CrypTen cannot be imported ({why}); it is left out. To install it, in an environment of its own beside torch:
@@ -83,8 +84,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m experiments.peers", description=__doc__)
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--repeats", type=int, default=7, help=f"timed runs of each, after {WARM} to warm up (7)")
+    parser.add_argument(
+        "--protocols", nargs="+", choices=systems.OURS, default=[DEFAULT], metavar="PROTOCOL",
+        help=f"of jointfit: {', '.join(systems.OURS)}; ratios are to the first (additive)",
+    )  # fmt: skip
     parser.add_argument("--crypten", default=sys.executable, metavar="PYTHON", help="interpreter with CrypTen (this)")
     parser.add_argument("--spu", metavar="PYTHON", help="interpreter that has SPU (none: leave SPU out)")
+    parser.add_argument("--spu-protocol", choices=systems.THEIRS, default="semi2k", help="or aby3, of three (semi2k)")
     parser.add_argument("--cores", type=int, default=2, help="cores for all processes together (2)")
     parser.add_argument("--json", action="store_true", help="print records instead of tables")
     parser.add_argument("--tiny", action="store_true", help="few rows of data, to try the command itself")
@@ -106,11 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         def folder() -> Path:
             return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="peers-")))
 
-        running = {"jointfit": stack.enter_context(systems.jointfit(folder()))}
+        running = {
+            systems.called(protocol): stack.enter_context(systems.jointfit(protocol, folder()))
+            for protocol in dict.fromkeys(options.protocols)
+        }
         if not why:
             running["CrypTen"] = stack.enter_context(systems.crypten(options.crypten, folder()))
         if options.spu is not None:
-            running["SPU"] = stack.enter_context(systems.spu(options.spu, folder(), size, options.rows))
+            theirs = systems.spu(options.spu, options.spu_protocol, folder(), size, options.rows)
+            running["SPU"] = stack.enter_context(theirs)
         for name in options.rows:
             found = measured(running, name, options.repeats, size)
             records.append({"row": name, "title": ROWS[name].title, "systems": found})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -12,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from parties.needs import DEFAULT
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 600.0
@@ -119,10 +122,21 @@ class System:
         self._end()
 
 
-def jointfit(folder: Path) -> System:
-    """Two parties and a dealer over TLS."""
+OURS = ("additive", "replicated", "authenticated")
+THEIRS = {"semi2k": 2, "aby3": 3}
+"""SPU's protocols that are compared, and of how many parties."""
+
+
+def called(protocol: str) -> str:
+    """What jointfit is called in tables."""
+    return "jointfit" if protocol == DEFAULT else f"jointfit {protocol}"
+
+
+def jointfit(protocol: str, folder: Path) -> System:
+    """Two parties and a dealer, or three parties, over TLS."""
     program = ["-m", "experiments.peers.with_jointfit", str(folder / "words")]
-    return System("jointfit", 3, folder, [([sys.executable, "-m", "mpc.cli", "run", "-n", "3", *program], {})])
+    command = [sys.executable, "-m", "mpc.cli", "run", "-n", "3", "--protocol", protocol, *program]
+    return System(called(protocol), 3, folder, [(command, {})])
 
 
 def crypten(python: str, folder: Path) -> System:
@@ -153,17 +167,18 @@ def _meeting(folder: Path) -> list[dict[str, str]]:
     return [{**shared, "RANK": str(rank)} for rank in range(2)]
 
 
-def spu(python: str, folder: Path, size: str, rows: Sequence[str]) -> System:
-    """Two parties of semi2k over brpc, with first-party triples; the rows are compiled before."""
+def spu(python: str, protocol: str, folder: Path, size: str, rows: Sequence[str]) -> System:
+    """Parties of a protocol of SPU over brpc, semi2k with first-party triples; the rows are compiled before."""
     module, programs = [python, "-m", "experiments.peers.with_spu"], folder / "programs"
     programs.mkdir()
     with (folder / "compiling").open("wb+") as output:
         if _start([*module, "compile", str(programs), size, *rows], {}, output).wait(LIMIT):
             output.seek(0)
             raise RuntimeError(f"SPU cannot compile a row\n{output.read().decode('utf-8', 'replace')[-3000:]}")
-    hosts = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-    arguments = [[str(rank), str(programs), str(folder / f"log-{rank}"), *hosts] for rank in range(2)]
-    return System("SPU", 2, folder, [([*module, "party", str(folder / "words"), *each], {}) for each in arguments])
+    n = THEIRS[protocol]
+    hosts = [f"127.0.0.1:{port}" for port in _free_ports(n)]
+    arguments = [[protocol, str(rank), str(programs), str(folder / f"log-{rank}"), *hosts] for rank in range(n)]
+    return System("SPU", n, folder, [([*module, "party", str(folder / "words"), *each], {}) for each in arguments])
 
 
 def missing(python: str, module: str) -> str:
@@ -180,10 +195,11 @@ def missing(python: str, module: str) -> str:
 
 
 def _free_ports(n: int) -> list[int]:
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other)[:n]:
+    with contextlib.ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for each in found:
             each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in (one, other)[:n]]
+        return [each.getsockname()[1] for each in found]
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str], output: Any) -> subprocess.Popen[bytes]:

@@ -24,12 +24,13 @@ def _rows(
     own: Sequence[tuple[str, Callable[[Figures], str]]],
     other: Sequence[tuple[str, Callable[[Figures, Figures], str]]],
 ) -> str:
-    """A table: columns of jointfit, then columns of each other system, which also see jointfit's figures."""
-    peers = list(dict.fromkeys(name for one in records for name in one["systems"] if name != "jointfit"))
-    head = ["", *(title for title, _ in own), *(title.format(name) for name in peers for title, _ in other)]
+    """A table: columns of the first system, then columns of each other one, which also see the first one's figures."""
+    first, *peers = dict.fromkeys(name for one in records for name in one["systems"])
+    head = ["", *(title.format(first) for title, _ in own)]
+    head += [title.format(name) for name in peers for title, _ in other]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for one in records:
-        ours = one["systems"]["jointfit"]
+        ours = one["systems"][first]
         cells = [one["title"], *(show(ours) for _, show in own)]
         for name in peers:
             theirs = one["systems"].get(name)
@@ -42,7 +43,7 @@ def times(records: Sequence[Record]) -> str:
     """Wall time, dealer included; how many times longer the others take."""
     return _rows(
         records,
-        [("jointfit, s", lambda one: f"{one['seconds']:.3g}")],
+        [("{}, s", lambda one: f"{one['seconds']:.3g}")],
         [("{}, s", lambda one, other: f"{other['seconds']:.3g}"), ("ratio", lambda *two: ratio(*two, "seconds"))],
     )
 
@@ -52,7 +53,7 @@ def processors(records: Sequence[Record]) -> str:
     return _rows(
         records,
         [
-            ("jointfit, CPU s", lambda one: f"{one['cpu']:.3g}"),
+            ("{}, CPU s", lambda one: f"{one['cpu']:.3g}"),
             ("of it the dealer", lambda one: f"{one['dealer_cpu']:.3g}"),
         ],
         [("{}, CPU s", lambda one, other: f"{other['cpu']:.3g}"), ("ratio", lambda *two: ratio(*two, "cpu"))],
@@ -64,7 +65,7 @@ def traffic(records: Sequence[Record]) -> str:
     return _rows(
         records,
         [
-            ("jointfit, MB", lambda one: megabytes(one, "bytes")),
+            ("{}, MB", lambda one: megabytes(one, "bytes")),
             ("rounds", lambda one: str(one["rounds"])),
             ("MB from dealer", lambda one: megabytes(one, "offline")),
         ],
@@ -81,7 +82,7 @@ def memory(records: Sequence[Record]) -> str:
     return _rows(
         records,
         [
-            ("jointfit, a party, MB", lambda one: f"{one['memory'] / 1e6:.0f}"),
+            ("{}, a party, MB", lambda one: f"{one['memory'] / 1e6:.0f}"),
             ("before", lambda one: f"{one['resident'] / 1e6:.0f}"),
             ("dealer", lambda one: f"{one['dealer_memory'] / 1e6:.0f}"),
         ],

@@ -1,4 +1,4 @@
-"""One party of SPU with semi2k: the rows in JAX, images as rows × height × width × channels. Needs no jointfit.
+"""One party of SPU with semi2k or ABY3: the rows in JAX, images as rows × height × width × channels. Needs no jointfit.
 
 ``compile FOLDER SIZE ROW...`` writes SPU's programs, so that a party has no JAX in its memory; ``party`` runs them.
 """
@@ -130,12 +130,13 @@ def inputs_of(name: str, size: str) -> list[Any]:
     return [one.astype(np.float32) for one in found]
 
 
-def work_of(link: Any, log: Path, programs: Path, name: str, size: str) -> Work:
+def work_of(link: Any, protocol: str, log: Path, programs: Path, name: str, size: str) -> Work:
     """The row as `worker` wants it. Inputs are shared once: SPU keeps nothing of them from one run to the next."""
     import spu
 
     def config(*, counting: bool) -> Any:
-        found = spu.RuntimeConfig(protocol=spu.ProtocolKind.SEMI2K, field=spu.FieldType.FM64)
+        kind = {"semi2k": spu.ProtocolKind.SEMI2K, "aby3": spu.ProtocolKind.ABY3}[protocol]
+        found = spu.RuntimeConfig(protocol=kind, field=spu.FieldType.FM64)
         found.max_concurrency = 1
         found.enable_hal_profile = counting
         return found
@@ -157,7 +158,7 @@ def work_of(link: Any, log: Path, programs: Path, name: str, size: str) -> Work:
     return Work(lambda: None, lambda _: runtimes[False].run(executable), count)
 
 
-def main(path: str, rank: str, programs: str, log: str, *hosts: str) -> None:
+def main(path: str, protocol: str, rank: str, programs: str, log: str, *hosts: str) -> None:
     """Run as a party."""
     from spu import libspu
 
@@ -169,17 +170,18 @@ def main(path: str, rank: str, programs: str, log: str, *hosts: str) -> None:
         description.add_party(f"party {place}", host)
     description.recv_timeout_ms = 600_000
     link = libspu.link.create_brpc(description, int(rank))
-    serve(path, int(rank), lambda name, size: work_of(link, Path(log), Path(programs), name, size))
+    serve(path, int(rank), lambda name, size: work_of(link, protocol, Path(log), Path(programs), name, size))
 
 
 def _shared(spu: Any, link: Any, config: Any, data: Any) -> Any:
-    """Party 0's array (None on party 1) as a secret of both."""
+    """Party 0's array (None on the others) as a secret of all."""
     if link.rank == 0:
-        mine, other = spu.Io(2, config).make_shares(data, spu.Visibility.VIS_SECRET)
-        link.send(1, other.meta)
-        link.send(1, json.dumps(len(other.share_chunks)))
-        for chunk in other.share_chunks:
-            link.send(1, chunk)
+        mine, *others = spu.Io(link.world_size, config).make_shares(data, spu.Visibility.VIS_SECRET)
+        for rank, other in enumerate(others, 1):
+            link.send(rank, other.meta)
+            link.send(rank, json.dumps(len(other.share_chunks)))
+            for chunk in other.share_chunks:
+                link.send(rank, chunk)
         return mine
     share = spu.libspu.Share()
     share.meta = link.recv(0)

@@ -11,7 +11,7 @@ from parties.errors import ConfigurationError
 from parties.job.lines import Path
 from parties.job.model import Job
 from parties.job.tables import Column, Member
-from parties.needs import NEEDS
+from parties.needs import NEEDS, needs_of
 from parties.topology import links
 
 __all__ = ["Problem", "problems"]
@@ -33,7 +33,7 @@ class Problem(NamedTuple):
 
 def problems(job: Job) -> Iterator[Problem]:
     """All that is wrong with a job whose fields are right each by itself."""
-    found = [*_parties(job), *_roles(job), *_data(job), *_model(job), *_reveals(job), *_limits(job)]
+    found = [*_parties(job), *_roles(job), *_data(job), *_model(job), *_reveals(job), *_limits(job), *_kept(job)]
     yield from found
     if not found:
         yield from _reach(job)
@@ -173,6 +173,13 @@ def _limits(job: Job) -> Iterator[Problem]:
     if not limits.deadline > least:
         want = f"more than {least:g}: breaks, and {least - limits.breaks:g} s until one is noticed"
         yield Problem(("limits", "deadline"), f"{limits.deadline:g}", want)
+
+
+def _kept(job: Job) -> Iterator[Problem]:
+    name, every = job.protocol.name, job.checkpoints.every
+    if every and not needs_of(name).stores:
+        want = f"0, no checkpoints: shares of the protocol {name} are of no use to another session"
+        yield Problem(("checkpoints", "every"), str(every), want)
 
 
 def _reach(job: Job) -> Iterator[Problem]:

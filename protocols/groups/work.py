@@ -20,7 +20,7 @@ SPLIT = 20_000
 """Elements from which on the three parties deal for a third of them each, so that none sends more than the others."""
 
 DEALT = 16
-"""Bytes an element that who deals is taken to send, until it does."""
+"""Bytes an element that who deals is taken to send, until values are settled."""
 
 LASTING = ("nonpositive", "nonnegative", "precision", "range")
 """Facts that steps go by."""
@@ -45,10 +45,11 @@ class Work(Circle):
         for x in shares:
             for chunk, _ in (*x.halves, *x.views):
                 return self._by(chunk.dealer, size, rows)
-        return self._by(self.sent.index(min(self.sent)), size, rows)
+        known = [sent + planned for sent, planned in zip(self.sent, self.planned, strict=True)]
+        return self._by(known.index(min(known)), size, rows)
 
     def _by(self, dealer: int, size: int, rows: int) -> list[Chunk]:
-        self.sent[dealer] += DEALT * size * rows  # what it will send; steps may run much later
+        self.planned[dealer] += DEALT * size * rows  # steps may run much later
         return [Chunk(dealer, slice(0, rows))]
 
     def views(self, x: ReplicatedShare, chunks: Sequence[Chunk], arrange: Arrange | None = None) -> list[AdditiveShare]:

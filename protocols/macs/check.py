@@ -153,7 +153,8 @@ class Checker:
             return f"{_ranks(odd)} opened another result than was committed to"
         self._promised = {rank: theirs[end:] for rank, theirs in heard.items()}
         if not self._alone and not _zero([mine, *(theirs[:RESULT] for theirs in heard.values())]):
-            return "a value was changed that was opened since the last check, by which party is not known"
+            who = "by which party is not known" if len(heard) > 1 else f"by {_ranks(heard)} if not by this rank"
+            return f"a value was changed that was opened since the last check, {who}"
         return None
 
     def _tell(self, message: bytes, size: int, label: str, context: str = "") -> dict[int, bytes]:

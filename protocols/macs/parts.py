@@ -60,6 +60,10 @@ class Part(Stacked):
             return handler(*args, **(kwargs or {}))
         if func in EACH:
             return each(own, func, args, kwargs or {})
+        # torch takes operations apart by itself, but not beneath one that is dispatched already (of a shared tensor)
+        parts = func.decompose(*args, **(kwargs or {}))
+        if parts is not NotImplemented:
+            return parts
         raise NotLinearError(f"{func} is not linear, so it cannot be computed on authenticated parts")
 
     linear: ClassVar[Mapping[Any, Callable[..., Any]]] = MappingProxyType({})

@@ -1,9 +1,9 @@
 """Sums of pieces bit by bit: the carries of two pieces, dealt by who knows both, and the carries of their sum and the
 third, by a prefix tree of products.
 
-For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c for c = x_(k+2). The dealer deals the carry G
+For the dealer k of a share x, r = x_k + x_(k+1) modulo 2^64, and x = r + c, c = x_(k+2). The dealer deals the carry G
 out of every place of r. With the bits A and B of the two pieces, which two parties know each, and the carry G' into a
-place, G is their majority: (A ^ G') & (B ^ G') = G ^ G', a claim for every place. So a wrong carry makes a claim false,
+place, G is their majority: (A ^ G') & (B ^ G') = G ^ G', a claim for each place. So a wrong carry makes a claim false,
 and the bits of r are A ^ B ^ G'. Planes are packed bits, eight numbers to a byte, the lowest place first.
 """
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from protocols.planes import planes
 from protocols.proofs.claims import Claim
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import dealer_of
 from protocols.ring import WORD
 from protocols.schedule import Beside
 from protocols.trio.share import Parts, ReplicatedShare
@@ -35,7 +36,7 @@ class Sum(NamedTuple):
 
 @dataclass
 class Dealing:
-    """What was dealt of r for a share: the lowest ``count`` places (`Sum`), and the products of neighbours if wanted."""
+    """What was dealt of r for a share: the lowest ``count`` places (`Sum`), the products of neighbours if wanted."""
 
     dealer: int
     count: int
@@ -52,7 +53,7 @@ def dealt(p: Pieces, x: ReplicatedShare, parts: Parts, count: int = WORD, *, nei
     """Have r dealt for x, once. Cost: a bit for every place, half of one more with ``neighbours``; one round."""
     found = cast("Dealing | None", x.facts.get("sum"))
     if found is None or found.count < count:
-        found = x.facts["sum"] = deal(p, parts, p.least(), count)
+        found = x.facts["sum"] = deal(p, parts, dealer_of(p, x), count)
     if neighbours:
         deal_neighbours(p, parts, found)
     return found
@@ -200,9 +201,10 @@ def _tree(
         left = joined(rows(passing, spread, moved), *([rows(passing, spread, inner)] if inner else []))
         right = joined(rows(carry, order, below), *([rows(passing, spread, inner_below)] if inner else []))
         out = yield from p.times([(left, right)])
-        gained, still = each(lambda t, n=len(moved): t[:n], out), [i for i in kept if i >> level + 1]  # type: ignore[misc]
+        every, still = range(len(moved) + len(inner)), [i for i in kept if i >> level + 1]
+        gained, lasting = rows(out, every, every[: len(moved)]), rows(out, every, every[len(moved) :])
         carry = joined(rows(carry, order, kept), added(rows(carry, order, moved), gained))
-        passing = joined(rows(passing, spread, still), each(lambda t, n=len(moved): t[n:], out))  # type: ignore[misc]
+        passing = joined(rows(passing, spread, still), lasting)
         order, spread = [*kept, *moved], [*still, *inner]
     return rows(carry, order, sorted(order))
 

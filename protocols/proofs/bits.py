@@ -11,6 +11,7 @@ from protocols import precision
 from protocols.base import Share
 from protocols.proofs.claims import Claim
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import dealer_of, split
 from protocols.ring import broadcast, low_bits
 from protocols.schedule import Beside
 from protocols.trio.share import Parts, ReplicatedShare
@@ -66,7 +67,7 @@ def _word(p: Pieces, dealer: int, b: Parts) -> PartsStep:
 def word(p: Pieces, b: ReplicatedShare, parts: Parts) -> tuple[int, Beside]:
     """Who deals the exclusive or of two pieces of b as a word, and the dealing; once."""
     if "word" not in b.facts:
-        dealer = p.least()
+        dealer = dealer_of(p, b)
         b.facts["word"] = (dealer, p.ahead(_word(p, dealer, parts)))
     return cast("tuple[int, Beside]", b.facts["word"])
 
@@ -78,13 +79,13 @@ def integer(p: Pieces, b: ReplicatedShare) -> Share:
     """
     if "integer" not in b.facts:
 
-        def step() -> PartsStep:
-            parts = yield from p.parts(b)
-            dealer, dealing = word(p, b, parts)
+        def step(chunk: ReplicatedShare) -> PartsStep:
+            parts = yield from p.parts(chunk)
+            dealer, dealing = word(p, chunk, parts)
             yield dealing
             return (yield from exclusive(p, dealer, dealing.result, parts))
 
-        b.facts["integer"] = p.make(b.shape, 0, step())
+        b.facts["integer"] = p.make(b.shape, 0, split(p, [b], step, b.shape))
     return cast(Share, b.facts["integer"])
 
 
@@ -121,7 +122,10 @@ def gate(p: Pieces, b: Share, x: Share) -> Share:
         return p.multiply(p.number(b), x)
     shape = broadcast(b.shape, x.shape)
     p.note(b"gate")
-    return p.make(shape, x.bits, _gate(p, cast(ReplicatedShare, b), cast(ReplicatedShare, x)))
+    bit, value = cast(ReplicatedShare, b), cast(ReplicatedShare, x)
+    if b.shape == x.shape:
+        return p.make(shape, x.bits, split(p, [bit, value], lambda one, other: _gate(p, one, other), shape))
+    return p.make(shape, x.bits, _gate(p, bit, value))
 
 
 def _gate(p: Pieces, b: ReplicatedShare, x: ReplicatedShare) -> PartsStep:

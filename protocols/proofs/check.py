@@ -22,7 +22,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import NamedTuple, cast
+from typing import NamedTuple, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ from protocols.proofs.extension import DEGREE, Extension
 from protocols.proofs.pieces import Pieces
 from protocols.proofs.statements import FEW, ROWS, Statement
 from protocols.ring import as_bytes
+from protocols.trio.agree import SIZE, disagreement
 from protocols.trio.share import Parts
 from protocols.wire import pack_bits, unpack_bits
 
@@ -87,7 +88,7 @@ def rounds(words: Shape, bits: Shape) -> list[Round]:
     """What a check sends. Folds of words and of bits go side by side and end together."""
     sizes = [words.products(False), bits.products(True)]
     count = max(len(one) for one in sizes)
-    out = [Round("check: digests", DIGEST, DIGEST)]
+    out = [Round("check: digests", SIZE + DIGEST, SIZE + DIGEST)]
     if count:
         out.append(Round("check: weights", SEED_SIZE, DIGEST))
     for k in range(count):
@@ -218,23 +219,22 @@ class Checker:
         self._p = p
         self._alone = isinstance(p.party, SoloParty)  # what peers say is made up
         self._common = [sha256(), sha256()]
-        self._compared = False
 
     def compare(self, index: int, octets: bytes | memoryview) -> None:
         """Note bytes that the holders of piece ``index`` have in common; who does not hold it may pass anything.
 
         All ranks call this in the same order. The next check compares digests of all that was noted.
         """
-        self._compared = True
         place = (index - self._p.party.rank) % 3
         if place < 2 and not self._p.virtual:
             self._common[place].update(len(octets).to_bytes(8, "big"))
             self._common[place].update(octets)
 
-    def check(self, label: str) -> None:
+    def check(self, label: str, agreed: bytes) -> None:
         """Check all claims that wait, on all three parties. Raises DisagreementError, and ends the session.
 
-        Cost: see `check_cost`; without claims one round of digests if something is to be compared, else nothing.
+        ``agreed``: 32 bytes that all parties must have alike, a digest of the program and of what comes next. Cost: see
+        `check_cost`; without claims the round of digests.
         """
         p, claims = self._p, self._p.claims.waiting
         p.claims.waiting, p.claims.terms = [], 0
@@ -243,9 +243,6 @@ class Checker:
         statements = [Statement(is_bit, claims) for is_bit in (False, True)]
         words, bits = (Shape(one.length, one.rows) for one in statements)
         plan = rounds(words, bits)
-        if len(plan) == 1 and not self._compared:
-            return
-        self._compared = False
         if isinstance(p.party, DryParty):
             for one in plan:
                 sizes = {1: one.after, 2: one.before}
@@ -253,11 +250,9 @@ class Checker:
                     {r: {(r + step) % 3: size for step, size in sizes.items() if size} for r in range(3)}, one.label
                 )
             return
-        digests = self._digests()
         self._label, self._plan = label, plan[::-1]
         try:
-            heard = self._exchange(digests[0], digests[1], f"{label}\0{p.program}")
-            self._equal(heard, digests)
+            self._equal(label, agreed)
             if any(one.result[0].is_meta for one in claims):
                 for one in plan[1:]:
                     self._exchange(bytes(one.after), bytes(one.before))
@@ -265,22 +260,30 @@ class Checker:
                 self._prove([one for one in statements if one.length])
         except Wrong as wrong:
             failure = DisagreementError(f"{label}: the check of all products failed: {wrong}; nothing is revealed")
-            p.close()
-            p.party.fail(failure)
-            raise failure from None
+            self._end(failure)
         except JointfitError:  # a peer's: nothing follows here either
             p.close()
             raise
 
-    def _digests(self) -> tuple[bytes, bytes]:
-        """For the party after this one, of what this piece's holders have in common, and for the one before."""
-        own, next_ = (one.digest() for one in self._common)
-        return next_, own
+    def _end(self, failure: DisagreementError) -> NoReturn:
+        self._p.close()
+        self._p.party.fail(failure)
+        raise failure from None
 
-    def _equal(self, heard: tuple[bytes, bytes], digests: tuple[bytes, bytes]) -> None:
+    def _equal(self, label: str, agreed: bytes) -> None:
+        """Compare what all have alike with both peers, and with each what the two hold alike. One round.
+
+        Nobody goes on before both others have all that was sent to them, so that coins come too late for messages.
+        """
         rank = self._p.party.rank
-        for peer, theirs, mine in (((rank + 2) % 3, heard[0], digests[1]), ((rank + 1) % 3, heard[1], digests[0])):
-            if not self._alone and not hmac.compare_digest(theirs, mine):
+        own, next_ = (one.digest() for one in self._common)
+        heard = self._exchange(agreed + next_, agreed + own, f"{label}\0{self._p.program}")
+        for peer, theirs, mine in (((rank + 2) % 3, heard[0], own), ((rank + 1) % 3, heard[1], next_)):
+            if self._alone:
+                continue
+            if not hmac.compare_digest(theirs[:SIZE], agreed):
+                self._end(disagreement(label, rank, peer))
+            if not hmac.compare_digest(theirs[SIZE:], mine):
                 raise Wrong(f"rank {rank} and rank {peer} hold different pieces of what both were sent")
 
     # ---- messages ------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from protocols.proofs.claims import Claim
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
 from protocols.proofs.series import FINE, WHOLE, deal_products, products
 from protocols.proofs.signs import bits_of, signs
+from protocols.proofs.thirds import dealer_of, split
 from protocols.ring import WORD, low_bits, shift_right
 from protocols.trio.share import ReplicatedShare
 
@@ -58,9 +59,11 @@ def exp(p: Pieces, x: Share) -> Share:
     lowest = p.structural(bounds, lambda t: t[0])
     inside = p.invert(lowest) if falling else p.differ(lowest, p.structural(bounds, lambda t: t[1]))
     places = FALLING if falling else p.bits - 1
-    fraction = p.rescale(p.make(x.shape, FINE + FACTOR, _fraction(p, own, point)), places)
+    step = split(p, [own], lambda one: _fraction(p, one, point), x.shape)
+    fraction = p.rescale(p.make(x.shape, FINE + FACTOR, step), places)
+    fraction.facts["precision"] = True
     whole = p.local([own], 0, lambda t: shift_right(t * BASE, point), shape=x.shape, public=lambda t: t + least)
-    power = p.make(x.shape, least, _power(p, whole))
+    power = p.make(x.shape, least, split(p, [whole], lambda one: _power(p, one), x.shape))
     result = p.make(x.shape, least + places, _product(p, power, cast(ReplicatedShare, p.gate(inside, fraction))))
     if falling:
         result = p.rescale(result, p.bits)
@@ -90,7 +93,7 @@ def _fraction(p: Pieces, x: ReplicatedShare, point: int) -> PartsStep:
         fraction = low_bits(words * BASE, point).to(torch.float64).mul_(2.0**-point)
         return exp2(fraction).mul_(2.0**bits).round_().to(torch.int64)
 
-    dealer = p.least()
+    dealer = dealer_of(p, x)
     a, b = (p.only(k % 3, parts, lambda t: power(t, WHOLE)) for k in (dealer, dealer + 1))
     dealt = yield from deal_products(p, dealer, products(p, dealer, a, b), x.shape)
     return (yield from p.times([(dealt, p.only((dealer + 2) % 3, parts, lambda t: power(t, FACTOR)))], dealer=dealer))
@@ -105,7 +108,7 @@ def _power(p: Pieces, x: ReplicatedShare) -> PartsStep:
     """
     planes = yield from bits_of(p, x, 0, 2 * DIGITS)
     bits = unpacked(planes, x.numel, torch.Size([DIGITS, 2, x.numel]))
-    dealer, shape = p.least(), (DIGITS, x.numel)
+    dealer, shape = dealer_of(p, x), (DIGITS, x.numel)
     words = p.ahead(p.deal(dealer, (DIGITS, 2, x.numel), lambda: (bits[0] ^ bits[1]).to(torch.int64)))
     both = p.ahead(p.deal(dealer, shape, lambda: (bits[0] ^ bits[1]).all(1).to(torch.int64)))
     yield from (words, both)

@@ -22,6 +22,7 @@ from protocols.proofs.adder import BITS, Dealing, carries, deal, deal_neighbours
 from protocols.proofs.bits import claim_word, numbers, unpacked, word_of
 from protocols.proofs.claims import Claim
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import split
 from protocols.ring import WORD, broadcast, low_bits, shift_right, signed, times_and_shift
 from protocols.trio.share import Parts, ReplicatedShare
 
@@ -51,7 +52,7 @@ def rescale(p: Pieces, x: Share, bits: int, *, faithful: bool = False) -> Share:
     key = ("rescaled", bits, faithful)
     if key not in x.facts:
         p.note(f"rescale {x.bits} {bits} {faithful}".encode())
-        x.facts[key] = p.make(x.shape, bits, _cut(p, _own(x), x.bits - bits, faithful=faithful))
+        x.facts[key] = _cut(p, _own(x), x.bits - bits, bits, faithful=faithful)
     return cast(Share, x.facts[key])
 
 
@@ -76,12 +77,17 @@ def scale(p: Pieces, x: Share, value: Tensor, bits: int, to: int | None = None) 
     if places > LONGEST_CUT:  # what is left is below half a unit for every x within the range
         factor, places = factor >> (places - LONGEST_CUT), LONGEST_CUT
     p.note(f"scale {factor} {places}".encode())
-    out = p.make(x.shape, to, _cut(p, _own(x), places, abs(factor), faithful=p.faithful))
+    out = _cut(p, _own(x), places, to, abs(factor), faithful=p.faithful)
     return p.negate(out) if factor < 0 else out
 
 
-def _cut(p: Pieces, x: ReplicatedShare, places: int, factor: int = 1, *, faithful: bool) -> PartsStep:
-    """Step: x times a factor below 2^31, less the lowest places."""
+def _cut(p: Pieces, x: ReplicatedShare, places: int, bits: int, factor: int = 1, *, faithful: bool) -> ReplicatedShare:
+    """x times a factor below 2^31, less the lowest places, as a share of so many fraction bits."""
+    step = split(p, [x], lambda one: _cut_chunk(p, one, places, factor, faithful=faithful), x.shape)
+    return p.make(x.shape, bits, step)
+
+
+def _cut_chunk(p: Pieces, x: ReplicatedShare, places: int, factor: int, *, faithful: bool) -> PartsStep:
     parts = yield from p.parts(x)
     whole = dealt(p, x, parts)
     dealer = whole.dealer

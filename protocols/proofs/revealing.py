@@ -11,7 +11,7 @@ from torch import Tensor
 
 from parties import DisagreementError, DryParty
 from protocols.ring import as_bytes
-from protocols.trio.agree import SIZE, compare
+from protocols.trio.agree import SIZE
 from protocols.trio.share import Parts
 
 if TYPE_CHECKING:
@@ -23,18 +23,13 @@ def reveal(p: Verified, x: ReplicatedShare, receivers: Sequence[int], label: str
     """Compare the program and the label, check all claims, then send each receiver the pieces that it lacks.
 
     Piece j comes from party j, and its digest from party j - 1, which holds it as well: a receiver to whom they say
-    different things ends the session. A party lacks one piece, a client all three. Cost: a round of 32 bytes to each
-    other party; the check; a round of 8 bytes an element (a bit: one byte) for each piece, and 32 for its digest.
+    different things ends the session. A party lacks one piece, a client all three. Cost: the check; a round of 8 bytes
+    an element (a bit: one byte) for each piece, and 32 for its digest.
     """
-    party = p.party
     digest = sha256(f"{label}\0{list(receivers)}\0{p.program}".encode()).digest()
     if p.before_reveal is not None:
         p.before_reveal(receivers, b"" if p.virtual else digest)
-    if isinstance(party, DryParty):
-        party.round({r: {to: SIZE for to in range(3) if to != r} for r in range(3)}, label)
-    elif not p.virtual:
-        compare(p, digest, label)
-    p.check(label)
+    p.check(label, digest)
     return _tell(p, x, receivers, label)
 
 

@@ -20,6 +20,7 @@ from protocols.base import Share
 from protocols.fourier import Series, coefficients, column, harmonics, mix
 from protocols.proofs.claims import Claim, Pair
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import dealer_of, split
 from protocols.trio.share import Parts, ReplicatedShare
 
 UPPER, WHOLE = 12, 24
@@ -82,11 +83,11 @@ def evaluate(p: Pieces, x: ReplicatedShare, name: str, factor: int) -> Share:
     """
     series = coefficients(name)
     p.note(f"series {name} {factor}".encode())
-    out = p.make(x.shape, series.harmonic + series.factor + ROOM, _series(p, x, series, factor))
-    return p.rescale(out, p.bits)
+    step = split(p, [x], lambda chunk: _series(p, chunk, series, factor), x.shape)
+    return p.rescale(p.make(x.shape, series.harmonic + series.factor + ROOM, step), p.bits)
 
 
-def split(series: Series) -> tuple[list[int], list[int]]:
+def sorted_by_size(series: Series) -> tuple[list[int], list[int]]:
     """The harmonics whose waves are cut, and the others, counted from 0."""
     sizes = [math.hypot(a, b) for a, b in zip(series.cosines[1:], series.sines[1:], strict=True)]
     large = [j for j, size in enumerate(sizes) if size > SMALL]
@@ -96,8 +97,8 @@ def split(series: Series) -> tuple[list[int], list[int]]:
 def _series(p: Pieces, x: ReplicatedShare, series: Series, factor: int) -> PartsStep:
     parts = yield from p.parts(x)
     phase = each(lambda t: (t * factor).reshape(-1), parts)
-    dealer, fraction = p.least(), series.harmonic + series.factor + ROOM
-    large, small = split(series)
+    dealer, fraction = dealer_of(p, x), series.harmonic + series.factor + ROOM
+    large, small = sorted_by_size(series)
     cut = p.ahead(_harmonics(p, phase, dealer, large, WHOLE)) if large else None
     plain = p.ahead(_harmonics(p, phase, dealer, small, HALF)) if small else None
     found = [one for one in (cut, plain) if one is not None]

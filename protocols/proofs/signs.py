@@ -12,6 +12,7 @@ from protocols.planes import planes
 from protocols.proofs.adder import BITS, dealt, prefix_all, prefix_carries, rows
 from protocols.proofs.bits import unpacked
 from protocols.proofs.pieces import PartsStep, Pieces, added, each
+from protocols.proofs.thirds import split
 from protocols.ring import WORD
 from protocols.trio.share import Parts, ReplicatedShare
 
@@ -40,18 +41,25 @@ def signs(p: Pieces, x: ReplicatedShare, thresholds: Sequence[int] | None) -> Sh
     p.note(f"signs {thresholds}".encode())
     offsets = torch.tensor([0] if thresholds is None else list(thresholds), dtype=torch.int64, device=p.device)
 
-    def step() -> PartsStep:
-        parts = yield from p.parts(x)
-        dealing = dealt(p, x, parts, neighbours=True)
-        size = (WORD, len(offsets), bytes_of(x))
+    def step(chunk: ReplicatedShare) -> PartsStep:
+        parts = yield from p.parts(chunk)
+        dealing = dealt(p, chunk, parts, neighbours=True)
+        size = (WORD, len(offsets), bytes_of(chunk))
         third = p.only(
             (dealing.dealer + 2) % 3, parts, lambda t: planes(t.reshape(1, -1) - offsets.unsqueeze(1)), size, BITS
         )
         carry = yield from prefix_carries(p, dealing, third, [WORD - 2])
         top = each(lambda r, c, carry: r[-1] ^ c[-1] ^ carry[0], dealing.sum.result.bits, third, carry)
-        return unpacked(top, x.numel, shape)
+        return unpacked(top, chunk.numel, torch.Size([len(offsets), chunk.numel]))
 
-    return p.make(shape, 0, step(), is_bit=True)
+    return p.make(shape, 0, split(p, [x], step, shape), is_bit=True)
+
+
+def positive(p: Pieces, x: ReplicatedShare) -> Share:
+    """Bit x > 0: not x < 1, from the carries that a rescaling of x takes as well. Domain: all but -2^63, exact."""
+    if "positive" not in x.facts:
+        x.facts["positive"] = p.invert(p.structural(signs(p, x, [1]), lambda t: t[0]))
+    return cast(Share, x.facts["positive"])
 
 
 def zero(p: Pieces, x: ReplicatedShare) -> Share:
@@ -59,17 +67,16 @@ def zero(p: Pieces, x: ReplicatedShare) -> Share:
     if "zero" not in x.facts:
         p.note(b"zero")
 
-        def step() -> PartsStep:
-            parts = yield from p.parts(x)
-            dealing = dealt(p, x, parts)
+        def step(chunk: ReplicatedShare) -> PartsStep:
+            parts = yield from p.parts(chunk)
+            dealing = dealt(p, chunk, parts)
             yield dealing.sum
-            third = p.only(
-                (dealing.dealer + 2) % 3, parts, lambda t: planes((t - 1).reshape(-1)), (WORD, bytes_of(x)), BITS
-            )
+            size = (WORD, bytes_of(chunk))
+            third = p.only((dealing.dealer + 2) % 3, parts, lambda t: planes((t - 1).reshape(-1)), size, BITS)
             alike = yield from prefix_all(p, added(dealing.sum.result.bits, third), [WORD - 1])  # ~(-c) = c - 1
-            return unpacked(each(lambda t: t[0], alike), x.numel, x.shape)
+            return unpacked(each(lambda t: t[0], alike), chunk.numel, chunk.shape)
 
-        x.facts["zero"] = p.make(x.shape, 0, step(), is_bit=True)
+        x.facts["zero"] = p.make(x.shape, 0, split(p, [x], step, x.shape), is_bit=True)
     return cast(Share, x.facts["zero"])
 
 
@@ -80,6 +87,10 @@ def bits_of(p: Pieces, x: ReplicatedShare, low: int, high: int) -> PartsStep:
     """
     if not 0 <= low < high <= WORD:
         raise ValueError(f"bits {low} to {high} of a word; want 0 <= low < high <= {WORD}")
+    return (yield from split(p, [x], lambda one: _bits_of(p, one, low, high), (high - low, bytes_of(x))))
+
+
+def _bits_of(p: Pieces, x: ReplicatedShare, low: int, high: int) -> PartsStep:
     parts = yield from p.parts(x)
     dealing = dealt(p, x, parts, high, neighbours=high > 1)
     yield dealing.sum

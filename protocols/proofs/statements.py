@@ -190,10 +190,10 @@ class Statement:
         ring, place = self.ring, 0
         second = ring.times(second, self._row)
         out = [ring.zeros(DEGREE, self.length, like=self._row) for _ in range(4)]
-        for x, y in self._reduced:
-            for goal, part in zip(out, (*x, *y), strict=True):
+        for factors in self._reduced:
+            for goal, part in zip(out, (*factors[0], *factors[1]), strict=True):
                 goal[:, place : place + part.shape[1]] = part
-            place += x[0].shape[1]
+            place += factors[0][0].shape[1]
         self._reduced = []
         for batch, weights in zip(self.grids.batches, self._columns, strict=True):
             columns = self.grids.columns(batch)
@@ -201,10 +201,10 @@ class Statement:
                 x, y = self._factors(batch, layer)
                 for start in range(0, columns, FOLDED):
                     cut = slice(start, start + FOLDED)
-                    folded = [self._fold(first, piece[:, cut]) for piece in x]
-                    for piece in y:
-                        folded.append(ring.times(weights[:, cut], self._fold(second, piece[:, cut]), packed=ring.is_bit))
-                    for goal, part in zip(out, folded, strict=True):
+                    left = [self._fold(first, piece[:, cut]) for piece in x]
+                    right = [self._fold(second, piece[:, cut]) for piece in y]
+                    right = [ring.times(weights[:, cut], part, packed=ring.is_bit) for part in right]
+                    for goal, part in zip(out, [*left, *right], strict=True):
                         some = unpack_bits(part, 8 * part.shape[1]) if ring.is_bit else part
                         goal[:, place : place + some.shape[1]] = some
                     place += some.shape[1]

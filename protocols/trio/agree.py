@@ -19,10 +19,14 @@ def compare(p: AmongThree, digest: bytes, label: str) -> None:
     heard = p.party.exchange(dict.fromkeys(peers, digest), dict.fromkeys(peers, SIZE), label)
     odd = [rank for rank in peers if bytes(heard[rank]) != digest]
     if odd:
-        error = DisagreementError(
-            f"{label}: rank {p.party.rank} and rank {odd[0]} ran different programs, or reveal different things; "
-            "nothing is revealed",
-            rank=odd[0],
-        )
+        error = disagreement(label, p.party.rank, odd[0])
         p.party.fail(error)
         raise error
+
+
+def disagreement(label: str, rank: int, peer: int) -> DisagreementError:
+    """The error of two parties whose digests differ."""
+    return DisagreementError(
+        f"{label}: rank {rank} and rank {peer} ran different programs, or reveal different things; nothing is revealed",
+        rank=peer,
+    )

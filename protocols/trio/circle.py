@@ -37,6 +37,8 @@ class Circle(Scheduled):
     virtual: bool
     sent: list[int]
     """Bytes that each party has for the others so far; who has fewest deals next for a few elements."""
+    planned: list[int]
+    """Bytes that each is taken to have for what it deals since values were last settled; beside those sent."""
 
     def note(self, what: bytes) -> None:
         """See `Operations.note`."""

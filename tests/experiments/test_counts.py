@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import mpc
 from experiments.counts import __main__ as program
 from experiments.counts.measure import planned, simulated
 from experiments.counts.rows import ROWS, N
+from parties.needs import NEEDS
 from protocols.base import Cost
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +80,35 @@ def test_the_tables_of_the_readme(parties):
     assert table in (ROOT / "experiments" / "counts" / "README.md").read_text("utf-8")
 
 
+OTHERS = {"replicated": 3, "authenticated": 2}
+
+
+@pytest.mark.parametrize("protocol", OTHERS)
+def test_other_protocols_counted(protocol):
+    """One row after the other, as planned: who deals among three parties depends on what was sent before."""
+    names = ["product", "less", "matmul-open", "logistic-again"]
+    sent, plan = (make(OTHERS[protocol], names, protocol) for make in (simulated, planned))
+    assert sent == plan
+    assert all((cost.offline > 0) == NEEDS[protocol].dealer and cost.bytes > 0 for cost in sent.values())
+
+
+@pytest.mark.parametrize("protocol", OTHERS)
+def test_the_tables_of_other_protocols(protocol):
+    parties = OTHERS[protocol]
+    plan = planned(parties, list(ROWS), protocol)
+    table = program.table(program.lines(list(ROWS), parties, plan, plan, protocol), parties, protocol)
+    assert table in (ROOT / "experiments" / "counts" / "README.md").read_text("utf-8")
+
+
+def test_a_number_of_parties_that_a_protocol_does_not_take(capsys):
+    with pytest.raises(SystemExit):
+        program.main(["--protocol", "replicated", "--parties", "2"])
+    assert "got 2 parties; replicated wants exactly 3 computing parties" in capsys.readouterr().err
+
+
 def test_a_difference_is_said_and_ends_with_code_1(monkeypatch, capsys):
     wrong = {"less": Cost(1, 3, 44_875)}
-    monkeypatch.setattr(program, "counted", lambda parties, rows: wrong)
+    monkeypatch.setattr(program, "counted", lambda parties, rows, protocol: wrong)
     assert program.main(["--rows", "less"]) == 1
     out = capsys.readouterr()
     assert "NOT EQUAL" in out.out
@@ -101,3 +129,29 @@ def test_one_row_in_processes(forked):
     assert done.returncode == 0, done.stderr
     (one,) = json.loads(done.stdout)
     assert (one["bytes_per_element"], one["rounds"], one["equal"], one["declared"]) == (11.0, 4, True, True)
+
+
+STEPS = 6
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "rounds"), [("logistic-again", 22_000, 10), ("mlp-again", 3_390_000, 47), ("lenet", 9_210_000, 85)]
+)
+def test_three_parties_without_a_dealer_send_alike(name, most, rounds):
+    """Each of them deals for some tensors of a step, other ones in every step: over a few steps none sends more."""
+    found = []
+
+    def program(session):
+        work, party = ROWS[name].prepare(session), session.party
+        session.settle(work())
+        sent, before = list(party.sent), session.counts.total("online").rounds
+        for _ in range(STEPS):
+            session.settle(work())
+        found.extend(now - then for now, then in zip(party.sent, sent, strict=True))
+        found.append(session.counts.total("online").rounds - before)
+
+    mpc.plan(program, 3, protocol="replicated")
+    *sent, passed = found
+    assert passed == rounds * STEPS
+    assert max(sent) <= most * STEPS
+    assert max(sent) <= 1.015 * sum(sent) / 3

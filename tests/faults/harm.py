@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.faults import wire
-from tests.faults.members import NAMES, Case, Identities, Limits
-from tests.faults.table import FAULTS, RIGHT, ROLES, Either, Ends
+from tests.faults.members import MEMBERS, NAMES, Case, Identities, Limits
+from tests.faults.table import FAULTS, MATRICES, RIGHT, ROLES, Cell, Either, Ends, outcome_of
 from tests.faults.zygote import Zygote
 
 WEIGHTS = (1.391147, -1.913591, 0.380548, -0.063332)
@@ -46,13 +46,13 @@ _LIMITS = {
 
 
 def run_cell(
-    folder: Path, zygote: Zygote, identities: Identities, cell: tuple[str, str, str], names: tuple[str, ...] = NAMES
+    folder: Path, zygote: Zygote, identities: Identities, cell: Cell, protocol: str = "additive"
 ) -> list[str]:
     """Run a cell; what did not end as the table says. Without a dealer the role is a member's name, who is a party."""
     fault, phase, role = cell
     victim = ROLES.get(role, role)
-    outcome = FAULTS[fault].outcome(phase, role)
-    with Case(folder, zygote, identities, _LIMITS.get(fault, Limits()), names) as case:
+    outcome = outcome_of(MATRICES.get(protocol, FAULTS), cell)
+    with Case(folder, zygote, identities, _LIMITS.get(fault, Limits()), MEMBERS[protocol], protocol) as case:
         with _scanned(case, victim) if fault == "port scanned" and phase == "handshake" else contextlib.nullcontext():
             with _CROWD:
                 _start(case, fault, phase, victim)
@@ -81,6 +81,8 @@ def _start(case: Case, fault: str, phase: str, victim: str) -> None:
                 given = {"patches": [f"lie {_LIES[fault]}"], "environ": {"TEST_FAULT": f"{phase}:{_LIES[fault]}"}}
             elif fault == "disk full":
                 given = {"patches": ["full"]} if first else {"environ": {"TEST_FAULT": f"{phase}:disk"}}
+            elif fault == "false part":
+                given = {"environ": {"TEST_FAULT": f"{phase}:part"}}
             elif fault == "wrong certificate":
                 given = {"identity": "impostor", "patches": ["careless"]}
             elif fault == "wrong version":
@@ -163,6 +165,8 @@ def _harmless(case: Case, fault: str, phase: str, victim: str) -> Iterator[str]:
         yield "the network changed nothing"
     if fault in _LIES and "test: lied" not in said[victim]:
         yield f"{victim} told no lie"
+    if fault == "false part" and "test: opened a false part" not in said[victim]:
+        yield f"{victim} opened no false part"
     broken = fault in (*_CHANGES, "replay on the wire", "cut briefly", "stop briefly") and phase != "handshake"
     over = phase == "reveal" and victim == "dealer"  # what comes after its last frame is not always read
     if broken and not over and not any(" mended" in each for each in said.values()):

@@ -1,4 +1,4 @@
-"""A member that goes wrong by itself: lies told inside TLS, and a disk that is full."""
+"""A member that goes wrong by itself: lies told inside TLS, parts that are not its own, and a disk that is full."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from parties.frames import HEADER_SIZE
 if TYPE_CHECKING:
     import mpc
     from parties.channel import Channel
+    from protocols.schedule import Opening, Scheduler
 
 _SESSION = slice(24, 40)
 
@@ -81,5 +82,22 @@ def begin(session: mpc.Session, kind: str) -> None:
     if kind == "disk":
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    elif kind == "part":
+        _falsify(session.protocol.scheduler)
     elif isinstance(session.party.channel, Liar):
         session.party.channel.armed = True
+
+
+def _falsify(scheduler: Scheduler) -> None:
+    """The next number that is opened gets twice this member's part, which it believes itself."""
+    true = scheduler._exchange
+
+    def exchange(openings: list[Opening]) -> None:
+        numbers = [each for each in openings if each.sender is None and each.width is not None]
+        if numbers:
+            scheduler._exchange = true
+            numbers[0].part = numbers[0].part + numbers[0].part
+            print("test: opened a false part", file=sys.stderr)
+        true(openings)
+
+    scheduler._exchange = exchange

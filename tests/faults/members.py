@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import mpc.cli
 from parties.identity import read_certificate
+from parties.needs import needs_of
 from tests.faults.wire import Wire
 from tests.faults.zygote import Child, Zygote
 
@@ -22,6 +23,8 @@ PROGRAM = Path(__file__).with_name("program.py")
 NAMES = ("hospital_a", "hospital_b", "dealer")
 TRIO = ("hospital_a", "hospital_b", "institute")
 """The members of a job without a dealer: the third computes and has no data."""
+
+MEMBERS = {"additive": NAMES, "authenticated": NAMES, "replicated": TRIO}
 
 CLIENT = "clinic"
 _ROLES = {
@@ -94,6 +97,7 @@ class Case:
     identities: Identities
     limits: Limits = field(default_factory=Limits)
     names: tuple[str, ...] = NAMES
+    protocol: str = "additive"
     children: dict[str, Child] = field(default_factory=dict)
     scanned: int = 0
 
@@ -186,12 +190,12 @@ class Case:
         return path
 
     def _job(self, fronts: dict[str, tuple[str, int]]) -> str:
-        limits = self.limits
+        limits, stores = self.limits, needs_of(self.protocol).stores
         lines = [
             "format = 1", 'name = "faults"',
-            "[protocol]", f'name = "{"additive" if "dealer" in self.names else "replicated"}"',
+            "[protocol]", f'name = "{self.protocol}"',
             "[limits]", "seconds = 60", f"connect = {limits.connect}", f"deadline = {limits.deadline}",
-            f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every}",
+            f"breaks = {limits.breaks}", "[checkpoints]", f"every = {limits.every if stores else 0}",
         ]  # fmt: skip
         for name in self.names:
             host, port = fronts[name]

@@ -1,7 +1,8 @@
-"""The fault matrix: what goes wrong × when × with whom, and how it has to end. README.md says how to read it."""
+"""The fault matrices: what goes wrong × when × with whom, and how it has to end. README.md says how to read them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -101,20 +102,46 @@ FAULTS: dict[str, Fault] = {
     "disk full": row(ends(4), _NO_FILE, ends(2, 4), ends(4), training=_NO_STATE),
 }
 
+_BEFORE = Absent("no protocol takes part in the handshake")
+_NEVER = Absent("nothing is written between the handshake and the log of reveals: there are no checkpoints")
+_TRUSTED = Absent("the dealer is trusted to deal right")
 
-def cells() -> list[tuple[str, str, str]]:
+AUTHENTICATED: dict[str, Fault] = {
+    "kill": row(_BEFORE, LOST, LOST, LOST),
+    "stop": row(_BEFORE, LOST, LOST, LOST),
+    "cut": row(_BEFORE, LOST, LOST, LOST),
+    "cut briefly": row(_BEFORE, RIGHT, RIGHT, RIGHT),
+    "corrupt a frame": row(_BEFORE, LIED, LIED, LIED),
+    "replay a frame": row(_BEFORE, LIED, LIED, LIED),
+    "false part": row(_BEFORE, ends(3), ends(3), ends(3), **dict.fromkeys(PHASES[1:], _TRUSTED)),
+    "disk full": row(_BEFORE, _NEVER, _NEVER, LOST),
+}
+"""Under the protocol `authenticated`: what depends on the protocol. The dealer deals what reveals are masked with, so
+without it there are none."""
+
+MATRICES = {"additive": FAULTS, "authenticated": AUTHENTICATED}
+
+Cell = tuple[str, str, str]
+
+
+def cells(faults: Mapping[str, Fault]) -> list[Cell]:
     """All: fault, phase, role."""
-    return [(fault, phase, role) for fault in FAULTS for role in ROLES for phase in PHASES]
+    return [(fault, phase, role) for fault in faults for role in ROLES for phase in PHASES]
 
 
-def outcome_of(cell: tuple[str, str, str]) -> Outcome:
+def present(faults: Mapping[str, Fault]) -> list[Cell]:
+    """Those that are not absent."""
+    return [cell for cell in cells(faults) if not isinstance(outcome_of(faults, cell), Absent)]
+
+
+def outcome_of(faults: Mapping[str, Fault], cell: Cell) -> Outcome:
     """How a cell ends."""
     fault, phase, role = cell
-    return FAULTS[fault].outcome(phase, role)
+    return faults[fault].outcome(phase, role)
 
 
-def as_text() -> str:
-    """The matrix in Markdown, and the reasons for its exceptions."""
+def as_text(faults: Mapping[str, Fault]) -> str:
+    """A matrix in Markdown, and the reasons for its exceptions."""
     notes: dict[str, int] = {}
 
     def note(why: str) -> str:
@@ -129,11 +156,11 @@ def as_text() -> str:
         return f"–{note(outcome.why)}" if isinstance(outcome, Absent) else outcome
 
     lines = [f"| fault | with | {' | '.join(PHASES)} |", "|---|---|" + "---|" * len(PHASES)]
-    for fault, role in product(FAULTS, ROLES):
-        outcomes = [said(FAULTS[fault].outcome(phase, role)) for phase in PHASES]
+    for fault, role in product(faults, ROLES):
+        outcomes = [said(faults[fault].outcome(phase, role)) for phase in PHASES]
         lines += [f"| {fault} | {role} | {' | '.join(outcomes)} |"]
     return "\n".join([*lines, "", *(f"{number}. {why}" for why, number in notes.items())])
 
 
 if __name__ == "__main__":
-    print(as_text())
+    print("\n\n".join(as_text(faults) for faults in MATRICES.values()))

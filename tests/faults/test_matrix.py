@@ -8,7 +8,7 @@ import torch
 
 from tests.faults.harm import CLOSE, WEIGHTS, run_cell
 from tests.faults.members import NAMES, TRIO, Case
-from tests.faults.table import FAULTS, PHASES, Absent, as_text, cells, outcome_of
+from tests.faults.table import AUTHENTICATED, FAULTS, MATRICES, PHASES, Absent, as_text, cells, outcome_of, present
 
 pytestmark = pytest.mark.processes
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.processes
 @pytest.mark.parametrize("fault", FAULTS)
 def test_fault(fault, tmp_path, zygote, identities):
     """All cells of a row at once: most of their time is waiting."""
-    row = [cell for cell in cells() if cell[0] == fault and not isinstance(outcome_of(cell), Absent)]
+    row = [cell for cell in present(FAULTS) if cell[0] == fault]
     with ThreadPoolExecutor(len(row)) as pool:
         wrong = list(pool.map(lambda cell: run_cell(tmp_path / "-".join(cell[1:]), zygote, identities, cell), row))
     assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
@@ -28,8 +28,20 @@ def test_fault_among_three_parties_without_a_dealer(fault, tmp_path, zygote, ide
     victims = TRIO if fault != "cut briefly" else TRIO[2:]
     with ThreadPoolExecutor(len(victims)) as pool:
         ended = [
-            pool.submit(run_cell, tmp_path / name, zygote, identities, (fault, "training", name), TRIO)
+            pool.submit(run_cell, tmp_path / name, zygote, identities, (fault, "training", name), "replicated")
             for name in victims
+        ]
+    wrong = [each.result() for each in ended]
+    assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
+
+
+def test_faults_under_authenticated(tmp_path, zygote, identities):
+    """All cells at once: one after the other they would wait for minutes."""
+    these = present(AUTHENTICATED)
+    with ThreadPoolExecutor(len(these)) as pool:
+        ended = [
+            pool.submit(run_cell, tmp_path / "-".join(cell), zygote, identities, cell, "authenticated")
+            for cell in these
         ]
     wrong = [each.result() for each in ended]
     assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
@@ -66,9 +78,11 @@ def test_the_right_weights_are_those_of_plain_pytorch():
     assert weights == pytest.approx(WEIGHTS, abs=1e-4)
 
 
-def test_the_table_is_whole():
-    assert len(cells()) == len(FAULTS) * 8
-    for cell in cells():
-        outcome = outcome_of(cell)
-        assert not isinstance(outcome, Absent) or len(outcome.why) > 10
-    assert as_text() in Path(__file__).with_name("README.md").read_text(), "python -m tests.faults.table prints it"
+def test_the_tables_are_whole():
+    for faults in MATRICES.values():
+        assert len(cells(faults)) == len(faults) * 8
+        for cell in cells(faults):
+            outcome = outcome_of(faults, cell)
+            assert not isinstance(outcome, Absent) or len(outcome.why) > 10
+        text = Path(__file__).with_name("README.md").read_text()
+        assert as_text(faults) in text, "python -m tests.faults.table prints it"

@@ -4,6 +4,14 @@ import logging
 
 import pytest
 
+from parties.needs import NEEDS
+
+
+@pytest.fixture(params=[name for name, needs in NEEDS.items() if not needs.alone])
+def protocol(request):
+    """Each of jointfit's own for several parties; on three ranks one of them is a dealer, or all compute."""
+    return request.param
+
 
 @pytest.fixture
 def restored():

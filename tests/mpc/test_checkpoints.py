@@ -141,6 +141,23 @@ def test_checkpoints_of_another_protocol_are_refused(folder):
     assert "want 3" in said or "replicated" in said
 
 
+def test_a_protocol_whose_shares_cannot_be_kept_has_none(tmp_path):
+    """Every rank hears so before anything is shared, not at the first checkpoint."""
+
+    def begin(party):
+        party.agree("there", b"")
+        mpc.session("authenticated", party=party, checkpoints=kept(tmp_path)(party.rank))
+
+    def program(party):
+        with pytest.raises(JointfitError) as caught:  # found by this rank, or heard from the first that did
+            begin(party)
+        return str(caught.value), party.counts.total("online").rounds
+
+    want = "shares of protocol 'authenticated' are of no use to another session: run without checkpoints"
+    assert [(want in text, rounds) for text, rounds in parties.simulate(3, program)] == [(True, 0)] * 3
+    assert not list(tmp_path.rglob("*.*"))
+
+
 @pytest.mark.parametrize(("kind", "places"), [("sgd", [2, 4]), ("adam", [3])])
 def test_several_crashes_and_adam(tmp_path, kind, places):
     rounding = "chance" if kind == "adam" else "faithful"

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -119,6 +120,44 @@ def test_a_protocol_of_a_program_says_itself_what_it_needs():
         assert protocols.needs("trio") == Trio.needs != Needs()
     finally:
         protocols.names.__self__._makers.pop("trio")
+
+
+class Pair(protocols.Additive):
+    """For exactly two parties and a dealer."""
+
+    name = "pair"
+    needs = Needs(2, 2)
+
+
+def make(party, **options):
+    """A function, of which nobody knows what it makes."""
+    return Pair(party, **options)
+
+
+MAKERS = {"class": Pair, "partial": partial(Pair, device="cpu"), "function": make}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_every_rank_is_told_of_wrong_ranks_by_a_protocol_of_its_own(maker, monkeypatch):
+    """A job or who starts a program knows nothing of it; its class says so once the session is made."""
+    makers = protocols.names.__self__._makers
+    monkeypatch.setitem(makers, "pair", MAKERS[maker])
+    shared = []
+
+    def work(party):
+        party.agree("there", b"")
+        with mpc.session("pair", party=party) as session:
+            shared.append(session.share(torch.ones(1) if party.rank == 0 else None, owner=0))
+
+    for n, got in ((4, "3 computing parties and a dealer; want 3 ranks"), (5, "4 computing parties and a dealer")):
+        found = outcomes(n, work, dealer=True)
+        assert any(type(error) is ConfigurationError for error in found)
+        for error in found:
+            assert isinstance(error, parties.JointfitError)
+            assert "protocol 'pair' wants exactly 2 computing parties and a dealer" in str(error)
+            assert f"got {n} ranks: {got}" in str(error)
+    assert not shared
+    assert outcomes(3, work, dealer=True) == [None] * 3
 
 
 # Who says it ----------------------------------------------------------------------------------------------------------

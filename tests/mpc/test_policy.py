@@ -12,6 +12,7 @@ import mpc
 import parties
 from mpc.estimators import LinearRegression
 from mpc.revealing import open_to
+from parties.needs import NEEDS
 
 DIGEST = hashlib.sha256(b"job").digest()
 NAMES = ("anna", "bert", "dealer")
@@ -30,25 +31,31 @@ def shared(session):
     return session.share(X if session.rank == 0 else None, owner=0)
 
 
-def refusals(program, policy):
+def everybody(protocol):
+    """The computing ranks among three."""
+    return "0,1" if NEEDS[protocol].dealer else "0,1,2"
+
+
+def refusals(program, policy, protocol):
     """What each rank raises; none has begun a reveal."""
 
     def run(session):
         x = shared(session)
         with pytest.raises(mpc.RevealRefused) as caught:
             program(session, x)
-        assert not [label for _, label in session.counts.by_label if label.startswith("reveal")]
+        labels = [label for phase, label in session.counts.by_label if phase != "setup"]
+        assert not [label for label in labels if label.startswith(("reveal", "check"))]
         assert session.reveals == []
         return str(caught.value)
 
-    return mpc.simulate(3, run, agreed=policy)
+    return mpc.simulate(3, run, agreed=policy, protocol=protocol)
 
 
 ASKED = {
-    "name": (lambda s, x: s.reveal(x, name="rows"), "'rows' of shape (6, 2) to 0,1"),
-    "no name": (lambda s, x: s.reveal(x), "without a name of shape (6, 2) to 0,1"),
+    "name": (lambda s, x: s.reveal(x, name="rows"), "'rows' of shape (6, 2) to {all}"),
+    "no name": (lambda s, x: s.reveal(x), "without a name of shape (6, 2) to {all}"),
     "recipient": (lambda s, x: s.reveal(x, to=1, name="mean"), "'mean' of shape (6, 2) to 1"),
-    "all": (lambda s, x: s.reveal(x, name="mean"), "to 0,1"),
+    "all": (lambda s, x: s.reveal(x, name="mean"), "'mean' of shape (6, 2) to {all}"),
     "shape": (lambda s, x: s.reveal(x, to=0, name="mean"), "'mean' of shape (6, 2) to 0"),
     "public": (lambda s, x: s.reveal(torch.ones(3), to=0, name="rows"), "'rows' of shape (3,)"),
     "module": (lambda s, x: s.reveal_module(s.share_module(torch.nn.Linear(2, 1))), "'model' of shape (3,)"),
@@ -57,26 +64,26 @@ ASKED = {
 
 
 @pytest.mark.parametrize("case", ASKED)
-def test_what_is_not_on_the_list_is_refused_everywhere(case):
+def test_what_is_not_on_the_list_is_refused_everywhere(case, protocol):
     program, text = ASKED[case]
     policy = agreed(allowed("mean", 0, shape=(2,)), allowed("model", 0, 1, shape=(9,)))
-    for message in refusals(program, policy):
-        assert text in message
+    for message in refusals(program, policy, protocol):
+        assert text.replace("{all}", everybody(protocol)) in message
         assert "'mean' to 0, 1 times, shape (2,) (0 used)" in message
 
 
-def test_what_is_on_the_list_is_opened_as_often_as_it_says():
+def test_what_is_on_the_list_is_opened_as_often_as_it_says(protocol):
     policy = agreed(allowed("mean", 0, 1, times=2, shape=(2,)), allowed("mean", 1), allowed("model", 0, shape=(3,)))
 
     def program(session):
         x = shared(session)
         model = session.reveal_module(session.share_module(torch.nn.Linear(2, 1)), to=0)
-        means = [session.reveal(x.mean(0), to=to, name="mean") for to in (None, 1, 1)]
+        means = [session.reveal(x.mean(0), to=to, name="mean") for to in ([0, 1], 1, 1)]
         with pytest.raises(mpc.RevealRefused, match=r"'mean' to 0,1, 2 times, shape \(2,\) \(2 used\)"):
             session.reveal(x.mean(0), to=1, name="mean")
         return model, means, session.reveals, session.policy.used
 
-    zero, one, dealer = mpc.simulate(3, program, agreed=policy)
+    zero, one, dealer = mpc.simulate(3, program, agreed=policy, protocol=protocol)
     assert [zero[0] is None, one[0] is None, dealer[0] is None] == [False, True, True]
     torch.testing.assert_close(one[1][2], X.mean(0), atol=1e-5, rtol=0)
     assert [value is None for value in zero[1]] == [False, True, True]
@@ -93,24 +100,24 @@ AROUND = {
 
 
 @pytest.mark.parametrize("way", AROUND)
-def test_no_path_leads_around_the_list(way):
-    messages = refusals(AROUND[way], agreed(allowed("mean", 0, 1)))
+def test_no_path_leads_around_the_list(way, protocol):
+    messages = refusals(AROUND[way], agreed(allowed("mean", 0, 1)), protocol)
     assert all("nothing was opened" in message for message in messages)
 
 
-def test_a_rank_alone_that_asks_for_more_ends_all_with_a_refusal():
+def test_a_rank_alone_that_asks_for_more_ends_all_with_a_refusal(protocol):
     seen = {}
 
     def program(session):
         try:
             x = shared(session)
-            session.reveal(x.sum(), name="rows" if session.rank == 1 else "sum")
+            session.reveal(x.sum(), to=[0, 1], name="rows" if session.rank == 1 else "sum")
         except BaseException as error:
             seen[session.rank] = error
             raise
 
     with pytest.raises(mpc.RevealRefused):
-        mpc.simulate(3, program, agreed=agreed(allowed("sum", 0, 1)))
+        mpc.simulate(3, program, agreed=agreed(allowed("sum", 0, 1)), protocol=protocol)
     assert isinstance(seen[1], mpc.RevealRefused)
     assert isinstance(seen[0], mpc.RevealRefused)
     assert "found by rank 1: reveal 'rows'" in str(seen[0])
@@ -192,21 +199,23 @@ def test_a_session_is_held_to_what_was_agreed():
         mpc.simulate(3, lambda session: (time.sleep(0.1), program(session)), agreed=policy)
 
 
-def test_a_client_is_held_to_the_list_too(tmp_path):
-    names = ("anna", "bert", "carl", "dealer")
-    policy = agreed(allowed("mean", 2, shape=(2,)), names=names, log=None)
+def test_a_client_is_held_to_the_list_too(tmp_path, protocol):
+    names = ("anna", "bert", "carl", "dora")
+    deals = NEEDS[protocol].dealer
+    client = 2 if deals else 3
+    policy = agreed(allowed("mean", client, shape=(2,)), names=names, log=None)
 
     def program(party):
         log = tmp_path / names[party.rank]
-        with mpc.session(party=party, agreed=dataclasses.replace(policy, log=log)) as session:
-            x = session.share(X if session.is_client else None, owner=2)
-            for to in (0, None, [1, 2]):
-                with pytest.raises(mpc.RevealRefused, match=r"'mean' to 2, 1 times, shape \(2,\) \(0 used\)"):
+        with mpc.session(protocol, party=party, agreed=dataclasses.replace(policy, log=log)) as session:
+            x = session.share(X if session.is_client else None, owner=client)
+            for to in (0, None, [1, client]):
+                with pytest.raises(mpc.RevealRefused, match=rf"'mean' to {client}, 1 times, shape \(2,\) \(0 used\)"):
                     session.reveal(x.mean(0), to=to, name="mean")
-            return session.reveal(x.mean(0), to=2, name="mean")
+            return session.reveal(x.mean(0), to=client, name="mean")
 
-    results = parties.simulate(4, program, clients=1)
-    assert [value is None for value in results] == [True, True, False, True]
-    torch.testing.assert_close(results[2], X.mean(0), atol=1e-5, rtol=0)
+    results = parties.simulate(4, program, clients=1, dealer=deals)
+    assert [rank for rank, value in enumerate(results) if value is not None] == [client]
+    torch.testing.assert_close(results[client], X.mean(0), atol=1e-5, rtol=0)
     events = [[json.loads(line)["event"] for line in (tmp_path / name).read_text().splitlines()] for name in names]
-    assert events == [[*["refused"] * 3, "intent", "done"]] * 3 + [[*["refused"] * 3, "intent"]]
+    assert events == [[*["refused"] * 3, "intent", *(["done"] if rank < 3 or not deals else [])] for rank in range(4)]

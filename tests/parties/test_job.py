@@ -332,6 +332,15 @@ def test_a_protocol_says_who_takes_part():
     assert "one of them keeps its shares to itself,\n  and the dealer deals as it should" in additive
 
 
+@pytest.mark.parametrize("given", ["", "\n[checkpoints]\nevery = 7"])
+def test_a_protocol_whose_shares_cannot_be_kept_has_no_checkpoints(given):
+    top = '[protocol]\nname = "authenticated"'
+    want = "0, no checkpoints: shares of the protocol authenticated are of no use to another session"
+    assert f"checkpoints.every: got {7 if given else 50}; want {want}" in refused(jobs.job(top=top + given))
+    job = parse_job(jobs.job(top=f"{top}\n[checkpoints]\nevery = 0").encode())
+    assert "No shares are written to disk." in describe(job)
+
+
 def test_the_schema_takes_jobs_and_refuses_others():
     schema = job_schema()
     json.loads(json.dumps(schema, allow_nan=False))

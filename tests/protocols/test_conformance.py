@@ -4,15 +4,16 @@ import pytest
 import torch
 
 from parties import simulate
-from protocols import Additive, Replicated, testing
+from protocols import Additive, Replicated, Verified, testing
 from protocols.cases import CASES
 from protocols.costs import COSTS
 from protocols.groups.costs import REPLICATED_COSTS
 from protocols.groups.work import SPLIT
+from protocols.proofs.costs import VERIFIED_COSTS
 from protocols.wire import pack_bits
 
-PROTOCOLS = [(Additive, 2), (Additive, 3), (Additive, 5), (Replicated, 3)]
-DECLARED = {Additive: COSTS, Replicated: REPLICATED_COSTS}
+PROTOCOLS = [(Additive, 2), (Additive, 3), (Additive, 5), (Replicated, 3), (Verified, 3)]
+DECLARED = {Additive: COSTS, Replicated: REPLICATED_COSTS, Verified: VERIFIED_COSTS}
 
 BY_NAME = {case.name: case for case in CASES}
 
@@ -22,13 +23,16 @@ def named(protocols):
 
 
 of_all = pytest.mark.parametrize(("make", "parties"), named(PROTOCOLS))
-of_each = pytest.mark.parametrize(("make", "parties"), named([(Additive, 2), (Replicated, 3)]))
+of_each = pytest.mark.parametrize(("make", "parties"), named([(Additive, 2), (Replicated, 3), (Verified, 3)]))
+
+LONG = {"sort", "argsort"}
+"""What takes long under `verified`, of which all products are checked."""
 
 
 @of_all
 @pytest.mark.parametrize("name", BY_NAME)
 def test_values(name, make, parties):
-    testing.check_values(make, parties, BY_NAME[name])
+    testing.check_values(make, parties, BY_NAME[name], 200 if make is Verified and name in LONG else 1000)
 
 
 @of_all
@@ -44,10 +48,16 @@ def test_thirds_of_large_tensors_cost_what_is_declared(name):
     assert testing.planned(Replicated, 3, case, n) == REPLICATED_COSTS[case.cost](n)
 
 
-@of_each
 @pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.parametrize(("make", "parties"), named([(Additive, 2), (Replicated, 3)]))
 def test_openings_are_uniform(name, make, parties):
     testing.check_openings(make, parties, BY_NAME[name])
+
+
+@pytest.mark.parametrize("name", [case.name for case in CASES if case.cost])
+def test_openings_of_verified_are_uniform(name):
+    """Of what the other cases are made of."""
+    testing.check_openings(Verified, 3, BY_NAME[name], 1000)
 
 
 @of_all
@@ -77,7 +87,7 @@ def test_truth_values_of_clients_are_masked(truth, make, parties):
         return protocol.export(protocol.share_bits(mine, torch.Size([n]), parties))
 
     parts = simulate(parties + 1 + make.needs.dealer, program, clients=1, dealer=make.needs.dealer)
-    assert [octets.numel() for octets in seen] == [n // 8] * (2 if make is Replicated else 1)
+    assert [octets.numel() for octets in seen] == [n // 8] * (1 if make is Additive else 2)
     assert not any(part is not None for part in parts[parties:])
     assert bool((torch.stack(parts[:parties]).sum(0) % 2 == int(truth)).all())
     for octets in (*seen, *(pack_bits(part) for part in parts[:parties])):

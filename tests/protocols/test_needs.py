@@ -31,8 +31,9 @@ def test_a_registered_class_says_what_it_needs():
 
     registry = protocols.Registry()
     registry.register("trio", Trio)
-    registry.register("made", partial(Trio, rounding="faithful"))
-    assert registry.needs("trio") == Needs(3, 3, dealer=False)
+    registry.register("partial", partial(partial(Trio, rounding="faithful"), bits=16))
+    registry.register("made", lambda party, **options: Trio(party, 20, **options))
+    assert registry.needs("trio") == registry.needs("partial") == Needs(3, 3, dealer=False)
     assert registry.needs("made") == Needs(), "a maker that says nothing has what most protocols need"
 
 

@@ -49,6 +49,9 @@ def under(text: str, owners: Sequence[str], protocol: str) -> str:
     needs = needs_of(protocol)
     trust = textwrap.fill(f"Data stay secret while {needs.trust}.", 118, initial_indent="# ", subsequent_indent="# ")
     changes = [(r'name = "additive" .*', f'{trust}\nname = "{protocol}"'), (PARTIES, members(owners, protocol))]
+    if not needs.stores:
+        none = "every = 0                 # no checkpoints: shares of this protocol cannot be kept"
+        changes.append((r"every = \d+ .*", none))
     if not needs.dealer:
         run = [f"#   jointfit party --job job.toml --as {name}" for name in third(owners, protocol)]
         changes.append((_DEALER_RUNS, "".join(f"{line:<71} {line.split()[-1]}, which has no data\n" for line in run)))

@@ -7,7 +7,6 @@ import torch
 from parties import simulate
 from protocols import Verified
 
-
 EVEN = 0x5555555555555555
 """The bits in even places."""
 
@@ -15,16 +14,14 @@ EVEN = 0x5555555555555555
 def whole(ranks, liar=None):
     """The value of which three ranks hold these parts, in the eyes of the two who do not lie; if all are honest they
     must agree on every piece."""
-    total = None
+    pieces = []
     for piece in range(3):
         held = {piece: ranks[piece][0], (piece + 2) % 3: ranks[(piece + 2) % 3][1]}
         known = [part for rank, part in held.items() if rank != liar]
         assert all(torch.equal(part, known[0]) for part in known), f"two do not hold the same piece {piece}"
-        if total is None:
-            total = known[0]
-        else:
-            total = total ^ known[0] if total.dtype == torch.uint8 else total + known[0]
-    return total
+        pieces.append(known[0])
+    one, two, three = pieces
+    return one ^ two ^ three if one.dtype == torch.uint8 else one + two + three
 
 
 def holds(claims, liar=None):
@@ -64,7 +61,8 @@ class Lying(Verified):
 
     def queue(self, passing, after=None):
         liar, target, last = self._lie
-        if self.begun and self.party.rank == liar and any(source == liar for source, _ in passing.routes) and passing.part.numel():
+        sends = self.party.rank == liar and any(source == liar for source, _ in passing.routes)
+        if self.begun and sends and passing.part.numel():
             if self.messages == target:
                 passing.part = self._changed(passing.part.clone(), passing.width, last)
                 self.told = True
@@ -79,7 +77,7 @@ class Lying(Verified):
 
 
 class Mistaken(Verified):
-    """Rank ``liar`` computes with its first or its second piece of every share of words as if every other bit were the other way."""
+    """Rank ``liar`` computes as if every other bit of its first, or its second, piece of words were the other way."""
 
     def __init__(self, party, liar=None, second=False, **options):
         self.begun = False

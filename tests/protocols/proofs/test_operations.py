@@ -1,4 +1,4 @@
-"""Operations of `verified` that are not functions: values, costs, plans, openings, and the edges of the ring."""
+"""Operations of `verified` that are not functions: thirds of large tensors, thresholds, and the edges of the ring."""
 
 import pytest
 import torch
@@ -6,33 +6,30 @@ import torch
 from protocols import Verified, testing
 from protocols.cases import CASES, Case
 from protocols.functions import INTERVAL, SCALED
-from protocols.proofs import signs
+from protocols.proofs import signs, thirds
 from protocols.proofs.costs import VERIFIED_COSTS, negative
+from protocols.proofs.thirds import SPLIT
+from protocols.wire import unpack_bits
 from tests.protocols.proofs.claims import claimed, whole
 
 FUNCTIONS = {"exp", "sin", "cos", *INTERVAL, *SCALED}
 BY_NAME = {case.name: case for case in CASES if case.name not in FUNCTIONS}
-LONG = {"sort", "argsort"}
 
 TOP = (1 << 63) - 1
 EDGES = [0, 1, -1, 2, -2, TOP, -TOP - 1, -TOP, 1 << 62, -(1 << 62), (1 << 62) - 1, 1 << 32, -(1 << 32), 255, 12345]
 INNER = [x for x in EDGES if abs(x) < 1 << 62] + [(1 << 62) - 1, 1 - (1 << 62), (3 << 20) - 1, 3 << 20, -(3 << 20)]
 
 
-@pytest.mark.parametrize("name", BY_NAME)
-def test_values(name):
-    testing.check_values(Verified, 3, BY_NAME[name], 200 if name in LONG else 1000)
+@pytest.mark.parametrize("name", [case.name for case in BY_NAME.values() if case.cost])
+def test_thirds_of_large_tensors_cost_what_is_declared(name):
+    case, n = BY_NAME[name], SPLIT + 10
+    assert testing.planned(Verified, 3, case, n) == VERIFIED_COSTS[case.cost](n)
 
 
-@pytest.mark.parametrize("name", sorted(set(BY_NAME) - LONG))
-def test_declared_planned_and_sent(name):
-    for n in (1000, 1010):
-        testing.check_cost(Verified, 3, BY_NAME[name], VERIFIED_COSTS, n)
-
-
-@pytest.mark.parametrize("name", sorted(set(BY_NAME) - LONG))
-def test_openings_are_uniform(name):
-    testing.check_openings(Verified, 3, BY_NAME[name])
+@pytest.mark.parametrize("name", ["negative", "zero", "faithful", "relu", "integer", "multiply and rescale"])
+def test_thirds_of_large_tensors(name, monkeypatch):
+    monkeypatch.setattr(thirds, "SPLIT", 100)
+    testing.check_values(Verified, 3, BY_NAME[name], 205)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -77,16 +74,18 @@ def test_thresholds(dealer):
     assert got.tolist() == [bits(x < t for x in INNER) for t in thresholds]
 
 
+@pytest.mark.parametrize("split", [10, 100])
 @pytest.mark.parametrize(("low", "high"), [(0, 64), (0, 1), (1, 2), (5, 23), (63, 64), (20, 64), (0, 2), (0, 3)])
-def test_bits(low, high):
-    from protocols.wire import unpack_bits
+def test_bits(low, high, split, monkeypatch):
+    monkeypatch.setattr(thirds, "SPLIT", split)
+    values = [*EDGES, *range(20)]
 
     def planes(p, x):
         shape = torch.Size([high - low, (x.numel + 7) // 8])
         return p.make(shape, 0, signs.bits_of(p, x, low, high), is_bit=True)
 
-    got = unpack_bits(result(EDGES, planes), len(EDGES))
-    assert got.tolist() == [bits(x >> place & 1 for x in EDGES) for place in range(low, high)]
+    got = unpack_bits(result(values, planes), len(values))
+    assert got.tolist() == [bits(x >> place & 1 for x in values) for place in range(low, high)]
 
 
 @pytest.mark.parametrize("powers", [[0], [61], [3, 60, 0, 20, 20], list(range(0, 62, 3))])
@@ -151,11 +150,16 @@ def test_public_factors_are_faithful_where_the_protocol_is(factor):
 
 
 def test_gates(dealer):
-    want = [x if x < 0 else 0 for x in EDGES]
+    want = [min(0, x) for x in EDGES]
     assert result(EDGES, lambda p, x: p.gate(p.negative(x), x)).tolist() == want
     assert result(EDGES, lambda p, x: p.multiply(p.negative(x), p.invert(p.zero(x)))).tolist() == bits(
         x < 0 for x in EDGES
     )
+
+
+def test_relu(dealer):
+    assert result(INNER, lambda p, x: p.relu(x)[0]).tolist() == [max(0, x) for x in INNER]
+    assert result(INNER, lambda p, x: p.relu(x)[1]).tolist() == bits(x > 0 for x in INNER)
 
 
 def test_gates_broadcast():
