@@ -27,7 +27,7 @@ from typing import NamedTuple, NoReturn, cast
 import torch
 from torch import Tensor
 
-from parties import DisagreementError, DryParty, Generator, Role, Seeds, SoloParty
+from parties import DisagreementError, DryParty, Generator, JointfitError, Role, Seeds, SoloParty
 from parties.prg import SEED_SIZE
 from protocols.proofs.extension import DEGREE, Extension
 from protocols.proofs.pieces import Pieces
@@ -55,7 +55,7 @@ def folds(length: int, rows: int) -> list[int]:
 def error(length: int, rows: int) -> float:
     """Bound of the probability that a check passes though a claim of words, or of bits, is false."""
     roots = sum(2 * count - 2 for count in folds(length, rows)) + 2 * LAST
-    return 2 / 2**DEGREE + roots / (2**DEGREE - 1)
+    return 2 / (1 << DEGREE) + roots / ((1 << DEGREE) - 1)
 
 
 class Round(NamedTuple):
@@ -140,21 +140,20 @@ class Folding:
             return self._coefficients(self._statement.products().flip(2))
         count = self._x[0].shape[1] if extra is not None else self.counts[0]
         self._middle = count - 1
-        x = self._blocks(self._x, count)
-        one, other = self._blocks(self._y, count)
-        y = one.flip(1), other.flip(1)
+        self._x, self._y = self._blocks(self._x, count), self._blocks(self._y, count)
         if extra is not None:
-            x, y = _added(x, extra[0]), _added(y, extra[1])
-        self._x, self._y = x, y
-        left, right = torch.cat(x, 2), torch.cat([self.ring.plus(*y), y[0]], 2)
-        if count == 2 and extra is None:  # nothing but the middle of what is left out
-            return torch.cat([self.ring.gram(left[:, k : k + 1], right[:, k : k + 1])[:, 0] for k in range(2)], 1)
-        return self._coefficients(self.ring.gram(left, right))
+            self._x, self._y = _added(self._x, extra[0]), _added(_reversed(self._y), extra[1])
+            return self._coefficients(self.ring.gram(self._x, self._y))
+        if count == 2:  # all but the middle
+            some = (self.ring.gram(_block(self._x, k), _block(self._y, 1 - k))[:, 0] for k in range(2))
+            return torch.cat(list(some), 1)
+        return self._coefficients(self.ring.gram(self._x, self._y).flip(2))
 
     def _blocks(self, parts: Parts, count: int) -> Parts:
         missing = -parts[0].shape[1] % count
-        one, other = (torch.nn.functional.pad(part, (0, missing)).reshape(DEGREE, count, -1) for part in parts)
-        return one, other
+        if missing:
+            parts = torch.nn.functional.pad(parts[0], (0, missing)), torch.nn.functional.pad(parts[1], (0, missing))
+        return parts[0].reshape(DEGREE, count, -1), parts[1].reshape(DEGREE, count, -1)
 
     def _coefficients(self, table: Tensor) -> Tensor:
         """Coefficients (48, C) of h, the middle one left out, from products (48, K, K) of those of f and g."""
@@ -180,8 +179,9 @@ class Folding:
             self._join(self._statement, some, some.flip(1))
             self._statement = None
         else:
+            last = not self.counts
             self._x = ring.at(r, self._x[0]), ring.at(r, self._x[1])
-            self._y = ring.at(r, self._y[0]), ring.at(r, self._y[1])
+            self._y = ring.at(r, self._y[0], falling=not last), ring.at(r, self._y[1], falling=not last)
         self.counts = self.counts[1:]
 
     def _join(self, statement: Statement, first: Tensor, second: Tensor) -> None:
@@ -194,6 +194,16 @@ class Folding:
     def ends(self) -> tuple[Parts, Parts]:
         """Pieces of f(r) and g(r), (48, 1) each, after the last fold."""
         return self._x, self._y
+
+
+def _block(parts: Parts, k: int) -> Parts:
+    """One block (48, 1, n) of (48, K, n)."""
+    return parts[0][:, k : k + 1], parts[1][:, k : k + 1]
+
+
+def _reversed(parts: Parts) -> Parts:
+    """Blocks (48, K, n), the last one first."""
+    return parts[0].flip(1), parts[1].flip(1)
 
 
 def _added(parts: Parts, more: Parts) -> Parts:
@@ -251,6 +261,9 @@ class Checker:
         except Wrong as wrong:
             failure = DisagreementError(f"{label}: the check of all products failed: {wrong}; nothing is revealed")
             self._end(failure)
+        except JointfitError:  # a peer's: nothing follows here either
+            p.close()
+            raise
 
     def _end(self, failure: DisagreementError) -> NoReturn:
         self._p.close()
@@ -359,7 +372,7 @@ class Checker:
     def _compare_results(self, foldings: Sequence[Folding]) -> None:
         """Open f(r) and g(r); what this party lacks of h(r) must be f(r) g(r) less what it has: digests tell."""
         rank = self._p.party.rank
-        ends = [torch.cat([cast(Tensor, part[k]) for part in one.ends], 1) for one in foldings for k in range(2)]
+        ends = [torch.cat([part[k] for part in one.ends], 1) for one in foldings for k in range(2)]
         wholes = [b"".join(self._bytes(one) for one in ends[k::2]) for k in range(2)]
         digests = [
             sha256(wholes[k] + b"".join(self._bytes(one.total[k]) for one in foldings)).digest() for k in range(2)

@@ -17,6 +17,7 @@ from torch import Tensor
 from parties import Generator
 from protocols import limbs
 from protocols.ring import as_bytes, broadcast
+from protocols.trio.share import Parts
 from protocols.wire import unpack_bits
 
 DEGREE = 48
@@ -27,8 +28,8 @@ TAPS = (0, 2, 3, 5)
 CHUNK = 1 << 13
 """Terms of a sum of products of words that are taken at once."""
 
-FIELD = 12
-"""Bits that a sum of bits has in float32, which holds two; so many terms less one are taken at once."""
+FIELD, FIELDS = 13, 4
+"""Bits that a sum of bits has in float64, which holds four; fewer than 2^13 terms are taken at once."""
 
 LONGEST = 1 << 21
 """Terms of 32 bits whose sum float64 holds."""
@@ -147,33 +148,43 @@ class Extension:
         return out[:, :count]
 
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
-        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks. x has an even number of rows."""
+        """Product of matrices over Z/2^64 or GF(2), the inner axis in chunks. Rows of x are a multiple of four."""
         total = self.zeros(x.shape[0], y.shape[1], like=x)
-        step = (1 << FIELD) - 1 if self.is_bit else CHUNK
+        step = (1 << FIELD) - 8 if self.is_bit else CHUNK
         for start in range(0, x.shape[1], step):
             one, other = x[:, start : start + step], y[start : start + step]
             if self.is_bit:
-                above, below = one.float().chunk(2)
-                both = torch.matmul(above.add_(below, alpha=1 << FIELD), other.float()).to(torch.int32)
-                total ^= torch.cat([both & 1, both >> FIELD & 1]).to(torch.uint8)
+                fields = one.double().chunk(FIELDS)
+                for k, field in enumerate(fields[1:], 1):
+                    fields[0].add_(field, alpha=1 << FIELD * k)
+                sums = torch.matmul(fields[0], other.double()).to(torch.int64)
+                total ^= torch.cat([sums >> FIELD * k for k in range(FIELDS)]).to(torch.uint8).bitwise_and_(1)
             else:
                 total += limbs.matmul(one, other)
         return total
 
-    def gram(self, x: Tensor, y: Tensor) -> Tensor:
-        """Inner products (48, A, B) of vectors x (48, A, n) and y (48, B, n)."""
-        a, b = x.shape[1], y.shape[1]
-        blocks = self.matmul(x.flatten(0, 1), y.flatten(0, 1).t()).reshape(DEGREE, a, DEGREE, b)
-        return self.summed(blocks.transpose(1, 2))
+    def gram(self, x: Parts, y: Parts) -> Tensor:
+        """This party's summands of inner products (48, A, B) of vectors, pieces of x (48, A, n) and of y (48, B, n)."""
+        a, b = x[0].shape[1], y[0].shape[1]
+        blocks = self.zeros(DEGREE * a, DEGREE * b, like=x[0])
+        for start in range(0, x[0].shape[2], CHUNK):
+            one, two, three, four = (t[:, :, start : start + CHUNK].flatten(0, 1) for t in (*x, *y))
+            left, right = torch.cat([one, two], 1), torch.cat([self.plus(three, four), three], 1)
+            blocks = self.plus(blocks, self.matmul(left, right.t()))
+        return self.summed(blocks.reshape(DEGREE, a, DEGREE, b).transpose(1, 2))
 
     def combined(self, constants: Tensor, x: Tensor) -> Tensor:
         """Sum over K of constants (48, K) times x (48, K, n): (48, n)."""
         return self.matmul(self.matrix(constants), x.flatten(0, 1))
 
-    def at(self, r: Tensor, x: Tensor) -> Tensor:
-        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n)."""
+    def at(self, r: Tensor, x: Tensor, *, falling: bool = False) -> Tensor:
+        """The polynomial with coefficients x (48, K, n) at r (48), of the exceptional set: (48, n).
+
+        ``falling``: the coefficient of the highest power comes first.
+        """
         by_r = self.matrix(r.unsqueeze(1))
-        value = x[:, -1]
-        for k in range(x.shape[1] - 2, -1, -1):
+        order = list(range(x.shape[1])) if falling else list(range(x.shape[1]))[::-1]
+        value = x[:, order[0]]
+        for k in order[1:]:
             value = self.plus(self.matmul(by_r, value) if self.is_bit else weighted(by_r.double(), value), x[:, k])
         return value

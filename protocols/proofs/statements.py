@@ -32,6 +32,9 @@ BATCH = 1 << 22
 COLUMNS = 1 << 8
 """Columns of a grid (of bits: words of them) whose products are there at once, ROWS^2 each."""
 
+FOLDED = 1 << 13
+"""Columns of a grid (of bits: bytes) that are folded at once."""
+
 
 class Batch(NamedTuple):
     """Results of claims with equally many pairs: the claims, with first and last element."""
@@ -82,13 +85,6 @@ def grids(claims: Sequence[Claim], few: int) -> Grids:
     return Grids(1 if elements <= few else ROWS, batches)
 
 
-class Vectors(NamedTuple):
-    """An inner product over the extension: factors (48, n), pieces of each."""
-
-    x: list[Parts]
-    y: list[Parts]
-
-
 class Statement:
     """Words' or bits' part of the check, before anything is folded."""
 
@@ -103,7 +99,7 @@ class Statement:
         """Of the inner product once the rows are folded."""
         self._columns: list[Tensor] = []
         self._row = torch.empty(0)
-        self._vectors = Vectors([], [])
+        self._reduced: list[tuple[Parts, Parts]] = []
 
     # ---- weights -----------------------------------------------------------------------------------------------
 
@@ -122,8 +118,7 @@ class Statement:
         others = [ring.zeros(DEGREE, like=self._row) for _ in range(2)]
         for claim in self.ops:
             x, y, z = bilinear.reduced(claim, ring, generator, device)
-            self._vectors.x.append(x)
-            self._vectors.y.append(y)
+            self._reduced.append((x, y))
             others = [one + other for one, other in zip(others, z, strict=True)]
         if ring.is_bit:
             total = [one & 1 for one in total]
@@ -192,22 +187,28 @@ class Statement:
 
     def folded(self, first: Tensor, second: Tensor) -> tuple[Parts, Parts]:
         """The rows' sum, times constants (48, rows) for either factor, and what bilinear operations left: (48, n)."""
-        ring = self.ring
+        ring, place = self.ring, 0
         second = ring.times(second, self._row)
+        out = [ring.zeros(DEGREE, self.length, like=self._row) for _ in range(4)]
+        for factors in self._reduced:
+            for goal, part in zip(out, (*factors[0], *factors[1]), strict=True):
+                goal[:, place : place + part.shape[1]] = part
+            place += factors[0][0].shape[1]
+        self._reduced = []
         for batch, weights in zip(self.grids.batches, self._columns, strict=True):
+            columns = self.grids.columns(batch)
             for layer in range(batch.layers):
                 x, y = self._factors(batch, layer)
-                left = [self._fold(first, piece) for piece in x]
-                right = [ring.times(weights, self._fold(second, piece), packed=ring.is_bit) for piece in y]
-                if ring.is_bit:
-                    left, right = ([unpack_bits(t, 8 * t.shape[1]) for t in side] for side in (left, right))
-                self._vectors.x.append((left[0], left[1]))
-                self._vectors.y.append((right[0], right[1]))
-        one, other = (
-            (torch.cat([parts[0] for parts in side], 1), torch.cat([parts[1] for parts in side], 1))
-            for side in self._vectors
-        )
-        return one, other
+                for start in range(0, columns, FOLDED):
+                    cut = slice(start, start + FOLDED)
+                    left = [self._fold(first, piece[:, cut]) for piece in x]
+                    right = [self._fold(second, piece[:, cut]) for piece in y]
+                    right = [ring.times(weights[:, cut], part, packed=ring.is_bit) for part in right]
+                    for goal, part in zip(out, [*left, *right], strict=True):
+                        some = unpack_bits(part, 8 * part.shape[1]) if ring.is_bit else part
+                        goal[:, place : place + some.shape[1]] = some
+                    place += some.shape[1]
+        return (out[0], out[1]), (out[2], out[3])
 
     def _fold(self, constants: Tensor, grid: Tensor) -> Tensor:
         if not self.ring.is_bit:

@@ -94,7 +94,11 @@ def test_products(ring):
 @pytest.mark.parametrize("n", [1, 5, 8200])
 def test_sums_of_products(ring, n):
     x, y = drawn(ring, 2, n, seed=3), drawn(ring, 3, n, seed=4)
-    table = ring.gram(x, y)
+    more, others = drawn(ring, 2, n, seed=10), drawn(ring, 3, n, seed=11)
+    none, nothing = torch.zeros_like(x), torch.zeros_like(y)
+    table = ring.gram((x, none), (y, nothing))
+    mixed, rest = ring.gram((x, none), (others, nothing)), ring.gram((more, none), (y, nothing))
+    assert torch.equal(ring.gram((x, more), (y, others)), ring.plus(ring.plus(table, mixed), rest))
     assert table.shape == (DEGREE, 2, 3)
     for a in range(2):
         for b in range(3):
@@ -113,6 +117,14 @@ def test_powers(ring):
     for k in range(11):
         assert listed(ring, powers[:, k]) == want
         want = slow(ring, want, listed(ring, r))
+
+
+@pytest.mark.parametrize("ring", [WORDS, BITS])
+def test_values_of_polynomials(ring):
+    r, x = ring.draw(Generator(bytes(32)), 1)[:, 0], drawn(ring, 5, 70, seed=12)
+    want = ring.combined(ring.powers(r, 5), x)
+    assert torch.equal(ring.at(r, x), want)
+    assert torch.equal(ring.at(r, x.flip(1), falling=True), want)
 
 
 @pytest.mark.parametrize("ring", [WORDS, BITS])
