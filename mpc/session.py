@@ -157,13 +157,12 @@ class Session(Seat):
         agreed: Agreed | None = None,
         **options: Any,
     ) -> None:
-        asked = {"files": place.files is not None, "keeps": checkpoints is not None}
-        check_party(protocol, party, **asked)
+        files, keeps = place.files is not None, checkpoints is not None
+        check_party(protocol, party, files=files, keeps=keeps)
         self.party, self.rounding = party, str(options.get("rounding", "chance"))
-        self.encoding = Encoding(bits)
+        self.encoding, self._steps = Encoding(bits), 0
         self.reveals: list[str] = []
         self.inputs: dict[str, Known] = {}
-        self._steps = 0
         self.agreed, self.policy = agreed, Policy(agreed, party.size)
         self.checkpoints, self.loops = checkpoints, list[str]()
         self.facts = facts_of_run(f"{protocol}, {bits} bits", options, parameters or {}, program, agreed)
@@ -183,7 +182,7 @@ class Session(Seat):
                 options["source"] = undo.enter_context(closing(given))
             self.protocol: Protocol = protocols.make(protocol, party, bits=bits, device=device, **options)
             undo.callback(self.protocol.close)
-            check_needs(protocol, self.protocol.needs, party, **asked)
+            check_needs(protocol, self.protocol.needs, party, files=files, keeps=keeps)
             self.stream = Stream(align(party, generator(given)))
             self.protocol_name, self.device = protocol, self.protocol.device
             self.report = begin(self, report)

@@ -32,13 +32,13 @@ OURS = {
 }
 
 
-def counted(name):
+def counted(name, protocol="additive"):
     def rank(session):
         work = work_of(session, name, tiny=True)
         work.run(work.fresh())
         return work.count(work.fresh())
 
-    return mpc.simulate(3, rank)
+    return mpc.simulate(3, rank, protocol=protocol)
 
 
 @pytest.mark.parametrize("name", ["product", "less", "softmax", "conv", "maxpool", "logistic", "logistic-loss"])
@@ -48,6 +48,15 @@ def test_our_half_among_threads(name):
     assert min(ranks[0]["bytes"], ranks[1]["bytes"]) > 0
     assert ranks[0]["offline"] == ranks[2]["offline"] > 0
     assert ranks[2]["bytes"] == 0
+
+
+def test_our_half_under_other_protocols():
+    """The second step multiplies what was opened before, at once, within the operation of the model."""
+    three = counted("logistic", "replicated")
+    assert [one["offline"] for one in three] == [0] * 3
+    assert min(one["bytes"] for one in three) > 0
+    two = counted("logistic", "authenticated")
+    assert two[0]["offline"] == two[2]["offline"] > 10 * counted("logistic")[0]["offline"]
 
 
 def test_a_loss_that_is_wanted_costs_more():

@@ -40,6 +40,7 @@ _CROWD = threading.Semaphore(4)
 """Cases that start at once; more of them would be slow to connect."""
 
 _LIMITS = {
+    "cut briefly": Limits(deadline=20, breaks=10),  # where many cases run at once it may take more than two
     "port scanned": Limits(deadline=50, breaks=30),  # handshakes may take ten seconds
     "stop briefly": Limits(connect=20, deadline=30, breaks=15),  # the links count as broken after five
 }

@@ -125,6 +125,15 @@ def test_what_is_not_linear_is_refused(place):
         REFUSED[place](words((3, 4)))
 
 
+@pytest.mark.parametrize("shapes", [((3, 4), (4, 2)), ((2, 3, 4), (4, 2)), ((3, 4), (5, 4, 2))])
+def test_matrix_products_within_a_dispatched_operation(shapes):
+    """There torch does not take them apart by itself."""
+    number, part = public(*shapes[0]), words(shapes[1])
+    with torch._C._AutoDispatchBelowAutograd():
+        got = torch.matmul(number, part)
+    assert torch.equal(got.planes, torch.matmul(number, part).planes)
+
+
 def test_bits():
     x, y, known = bits((3, 4)), bits((3, 4)), torch.randint(0, 256, (4,), dtype=torch.uint8)
     agree(lambda a, b: (a ^ b) & known, x, y)
