@@ -35,6 +35,10 @@ Parts = tuple[Tensor, Tensor]
 """What a party holds of a replicated share: parts number i and i + 1."""
 
 
+FEW = 1 << 13
+"""Values up to which a round less in comparisons is worth 3.7 bytes a value of each party, 11 of all three."""
+
+
 class Correction(Passing):
     """What the last one gets of a correlation, for its part of the mask; see `steps.Dealing`."""
 
@@ -61,7 +65,6 @@ class Group(Engine):
     """
 
     early = True
-    digit = fan = 3
 
     def __init__(self, circle: Circle, dealer: int) -> None:
         self._circle = circle
@@ -90,6 +93,10 @@ class Group(Engine):
 
     def note(self, what: bytes) -> None:
         self._circle.note(what)
+
+    def base(self, count: int) -> int:
+        """Three where bytes count more than rounds."""
+        return 4 if count <= FEW else 3
 
     # ---- what steps need ---------------------------------------------------------------------------------------------
 
