@@ -59,12 +59,12 @@ def part_of(every: Tensor, start: int, end: int, size: int) -> Tensor:
 def tables(p: Engine, mask: Mask, bits: int, *, signed: bool, digit: int = 0, start: int = 0) -> Dealing:
     """Have XOR-shared planes [v = digit] of the mask's low ``bits`` bits dealt, once for each mask; see `table_of`.
 
-    ``digit``: bits of a digit, if not the engine's own. ``signed``: with the mask's sign. ``start``: the first bit that
-    counts; those below it are taken for zero, and digits of such bits alone are left out. Cost: 2^digit bits a digit,
-    offline. Where correlations travel in a round, [0 = digit] is left out, and the sign has a plane of its own; else it
-    is entry 15 of the top digit, which has three bits.
+    ``digit``: bits of a digit, if not the engine's number. ``signed``: with the mask's sign. ``start``: the first bit
+    that counts; those below it are taken for zero, and digits of such bits alone are left out. Cost: 2^digit bits a
+    digit, offline. Where correlations travel in a round, [0 = digit] is left out, and the sign has a plane of its own;
+    else it is entry 15 of the top digit, which has three bits.
     """
-    size = digit or p.digit
+    size = digit or p.base(mask.share.numel())
     key = ("tables", bits, signed, size, start)
     if key not in mask.facts:
         count, width, entries = -(-bits // size) - start // size, (mask.share.numel() + 7) // 8, 1 << size
@@ -119,19 +119,19 @@ def below(
     n = mask.share.numel()
     if not n:
         return nothing(p, public.shape)
-    dealing = tables(p, mask, bits, signed=signed, start=start)
+    dealing, size = tables(p, mask, bits, signed=signed, start=start), p.base(n)
     yield dealing
-    count, rows, width = -(-bits // p.digit) - start // p.digit, public.numel() // n, (n + 7) // 8
+    count, rows, width = -(-bits // size) - start // size, public.numel() // n, (n + 7) // 8
     signs: list[Tensor] = []
 
     def look() -> Tensor:
-        table, sign = table_of(p, dealing.mask, p.digit, signed=signed)
+        table, sign = table_of(p, dealing.mask, size, signed=signed)
         signs.extend([] if sign is None else [sign])
-        index = digits(part_of(planes(public.reshape(rows, n)), start, bits, p.digit), count, p.digit)
+        index = digits(part_of(planes(public.reshape(rows, n)), start, bits, size), count, size)
         return torch.stack([pick(p.memory, above(table), index), pick(p.memory, table, index)]).flip(1)
 
     less, equal = p.part((2, count, rows, width), look, torch.uint8)
-    result = yield from join_digits(p, less, equal)
+    result = yield from join_digits(p, less, equal, size)
     for sign in signs:
         result = result ^ sign
     return unpack_bits(result, n).reshape(public.shape)
@@ -218,14 +218,15 @@ def zero(p: Engine, x: AdditiveShare) -> Share:
 
         dealing = tables(p, form.mask, WORD, signed=False)
         yield dealing
-        count = -(-WORD // p.digit)
+        size = p.base(n)
+        count = -(-WORD // size)
 
         def look() -> Tensor:
-            table, _ = table_of(p, dealing.mask, p.digit, signed=False)
-            return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), count, p.digit))
+            table, _ = table_of(p, dealing.mask, size, signed=False)
+            return pick(p.memory, table, digits(planes(form.public.reshape(1, n)), count, size))
 
         equal = p.part((count, 1, (n + 7) // 8), look, torch.uint8)
-        result = yield from join_equal(p, equal)
+        result = yield from join_equal(p, equal, size)
         return unpack_bits(result, n).reshape(x.shape)
 
     x.facts["zero"] = p.make(x.shape, 0, step(), is_bit=True)

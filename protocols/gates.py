@@ -112,12 +112,11 @@ def node(p: Engine, less: Tensor, equal: Tensor, *, last: bool) -> Generator[Any
     return result, out[-1]
 
 
-def join_digits(p: Engine, less: Tensor, equal: Tensor, fan: int = 0) -> Generator[Any, None, Tensor]:
+def join_digits(p: Engine, less: Tensor, equal: Tensor, fan: int) -> Generator[Any, None, Tensor]:
     """Step: [a < b] from digitwise 'less' and 'equal' (digits, ..., bytes), most significant digit first.
 
-    ``fan``: digits that one node joins, if not the engine's own number.
+    ``fan``: digits that one node joins.
     """
-    fan = fan or p.fan
     while less.shape[0] > fan:
         odd = less.shape[0] % fan
         groups = less.shape[0] // fan
@@ -146,10 +145,10 @@ def join_digits(p: Engine, less: Tensor, equal: Tensor, fan: int = 0) -> Generat
     return result
 
 
-def join_equal(p: Engine, equal: Tensor) -> Generator[Any, None, Tensor]:
+def join_equal(p: Engine, equal: Tensor, fan: int) -> Generator[Any, None, Tensor]:
     """Step: AND over the first axis: the bits in, ceil(log) rounds to the base of the fan."""
     while (count := equal.shape[0]) > 1:
-        equal = yield from conjunctions(p, equal, terms(count, p.fan))
+        equal = yield from conjunctions(p, equal, terms(count, fan))
     return equal[0]
 
 

@@ -76,7 +76,7 @@ def _split22(x: Tensor, reverse: bool) -> Tensor:
     word = x + (half | half << 22)
     out = torch.empty((*x.shape[:-1], 3, x.shape[-1]), dtype=torch.float64, device=x.device)
     for i in range(3):
-        digit = word >> 44 if i == 2 else ((word >> 22 * i) & (2 * half - 1)) - half
+        digit = word.bitwise_right_shift_(44) if i == 2 else (word >> 22 * i).bitwise_and_(2 * half - 1).sub_(half)
         out[..., 2 - i if reverse else i, :] = digit
     return out.flatten(-2)
 

@@ -60,14 +60,18 @@ class Steps(Scheduled, abc.ABC):
     virtual: bool
     early: ClassVar[bool] = False
     """Whether correlations travel in rounds, so that they are better asked for before an opening than after it."""
-    digit: ClassVar[int] = 4
-    fan: ClassVar[int] = 4
-    """Bits of a digit in comparisons, and inputs of an AND: larger ones take fewer rounds and more correlations."""
     exact: ClassVar[bool] = False
 
     @abc.abstractmethod
     def mask(self, shape: Sequence[int], dtype: torch.dtype = torch.int64, owner: int | None = None) -> Mask:
         """Return a fresh uniform mask, which the rank that deals knows alone; or ``owner``, too. No message."""
+
+    def base(self, count: int) -> int:
+        """Bits of a digit in comparisons of ``count`` values, and inputs of an AND.
+
+        Larger ones take fewer rounds and more correlations.
+        """
+        return 4
 
     @abc.abstractmethod
     def deal(self, masks: Sequence[Mask], output: Output, function: Deal) -> Dealing:

@@ -115,7 +115,7 @@ def _group(operations: Operations, values: Share, size: int) -> tuple[Share, Sha
         packed = p.part(
             (size - 1, size, (n + 7) // 8), lambda: pack_bits(p.flip(part.reshape(-1, n)[place], sign)), torch.uint8
         )
-        result = yield from join_equal(p, packed)
+        result = yield from join_equal(p, packed, p.base(lost.numel))
         return unpack_bits(result, n).reshape(players.shape)
 
     hot = p.make(players.shape, 0, step(), is_bit=True)

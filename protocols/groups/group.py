@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from parties import Generator as Stream
     from protocols.trio.circle import Circle
 
+FEW = 1 << 13
+"""Values up to which a round less in comparisons is worth 3.7 bytes a value of each party, 11 of all three."""
+
+
 class Correction(Passing):
     """What the last one gets of a correlation, for its part of the mask; see `steps.Dealing`."""
 
@@ -58,7 +62,6 @@ class Group(Engine):
     """
 
     early = True
-    digit = fan = 3
 
     def __init__(self, circle: Circle, dealer: int) -> None:
         self._circle = circle
@@ -87,6 +90,10 @@ class Group(Engine):
 
     def note(self, what: bytes) -> None:
         self._circle.note(what)
+
+    def base(self, count: int) -> int:
+        """Three where bytes count more than rounds."""
+        return 4 if count <= FEW else 3
 
     # ---- what steps need ---------------------------------------------------------------------------------------------
 

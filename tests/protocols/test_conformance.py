@@ -8,6 +8,7 @@ from protocols import Additive, Replicated, Verified, testing
 from protocols.cases import CASES
 from protocols.costs import COSTS
 from protocols.groups.costs import REPLICATED_COSTS
+from protocols.groups.group import FEW
 from protocols.groups.work import SPLIT
 from protocols.proofs.costs import VERIFIED_COSTS
 from protocols.wire import pack_bits
@@ -42,9 +43,10 @@ def test_declared_planned_and_sent(name, make, parties):
         testing.check_cost(make, parties, BY_NAME[name], DECLARED[make], n)
 
 
+@pytest.mark.parametrize("n", [SPLIT - 10, SPLIT + 10, 3 * FEW - 6, 3 * FEW + 4])
 @pytest.mark.parametrize("name", [case.name for case in CASES if case.cost])
-def test_thirds_of_large_tensors_cost_what_is_declared(name):
-    case, n = BY_NAME[name], SPLIT + 10
+def test_thirds_of_large_tensors_cost_what_is_declared(name, n):
+    case = BY_NAME[name]
     assert testing.planned(Replicated, 3, case, n) == REPLICATED_COSTS[case.cost](n)
 
 
