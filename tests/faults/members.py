@@ -24,7 +24,7 @@ NAMES = ("hospital_a", "hospital_b", "dealer")
 TRIO = ("hospital_a", "hospital_b", "institute")
 """The members of a job without a dealer: the third computes and has no data."""
 
-MEMBERS = {"additive": NAMES, "authenticated": NAMES, "replicated": TRIO}
+MEMBERS = {"additive": NAMES, "authenticated": NAMES, "replicated": TRIO, "verified": TRIO}
 
 CLIENT = "clinic"
 _ROLES = {

@@ -22,13 +22,16 @@ def test_fault(fault, tmp_path, zygote, identities):
     assert not any(wrong), "\n\n".join(each for cell in wrong for each in cell)
 
 
-@pytest.mark.parametrize("fault", ["kill", "stop", "cut", "cut briefly"])
-def test_fault_among_three_parties_without_a_dealer(fault, tmp_path, zygote, identities):
+AMONG_THREE = [*((fault, "replicated") for fault in ("kill", "stop", "cut", "cut briefly")), ("kill", "verified")]
+
+
+@pytest.mark.parametrize(("fault", "protocol"), AMONG_THREE)
+def test_fault_among_three_parties_without_a_dealer(fault, protocol, tmp_path, zygote, identities):
     """In the middle of training, with each of them."""
     victims = TRIO if fault != "cut briefly" else TRIO[2:]
     with ThreadPoolExecutor(len(victims)) as pool:
         ended = [
-            pool.submit(run_cell, tmp_path / name, zygote, identities, (fault, "training", name), "replicated")
+            pool.submit(run_cell, tmp_path / name, zygote, identities, (fault, "training", name), protocol)
             for name in victims
         ]
     wrong = [each.result() for each in ended]
