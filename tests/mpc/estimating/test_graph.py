@@ -146,7 +146,7 @@ def test_a_reveal_in_the_middle_costs_rounds_that_could_merge():
     assert text.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
     assert "  rounds 5 to 7 (" in text
     assert " with rounds 2 to 4: " in text
-    assert "compare.signs was asked for after round 2, which was run for a reveal" in text
+    assert "compare.positive was asked for after round 2, which was run for a reveal" in text
     assert "none could be saved" in summary(early)
 
 
@@ -220,7 +220,7 @@ def test_the_command(tmp_path, capsys):
     assert main(["estimate", "--rounds", "--graph", str(picture), str(path)]) == 0
     said = capsys.readouterr().out
     assert said.startswith("10 rounds; the longest chain of steps needs 7; 3 could be saved.")
-    assert "compare.signs was computed only when it was used, after round 4; round 2 was run for a reveal" in said
+    assert "compare.positive was computed only when it was used, after round 4; round 2 was run for a reveal" in said
     assert said.endswith(f"the graph is in {picture}\n")
     assert picture.exists()
     assert main(["estimate", "--rounds", str(tmp_path / "none.py")]) != 0
