@@ -13,10 +13,11 @@ from tests.protocols.macs.lying import lie as lie_under_macs
 from tests.protocols.proofs.lying import lie
 from tests.protocols.tampering import WAYS, Wire
 
-ROWS, COLUMNS, STEPS = 16, 5, 2
+ROWS, COLUMNS = 16, 5
 
-CHEATS = [("authenticated", 0), ("verified", 0), ("verified", 2)]
-"""Who cheats. Under `verified` the two others have the data: who changes an input of its own has another input."""
+CHEATS = [("authenticated", [0], 2), ("verified", [0, 2], 1)]
+"""Who cheats, in turn, and in how many steps. Under `verified` the two others have the data: who changes an input of
+its own has another input."""
 
 
 @functools.cache
@@ -33,7 +34,7 @@ def linear():
     return net
 
 
-def train(session, told, owners):
+def train(session, told, owners, steps):
     """Two hospitals, which have half of the rows each; all learn the weights, rank 1 the loss, after each step."""
     x, y = data()
     half = ROWS // 2
@@ -45,7 +46,7 @@ def train(session, told, owners):
     )
     net = session.share_module(linear())
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-    for _ in range(STEPS):
+    for _ in range(steps):
         optimizer.zero_grad()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x), y)
         loss.backward()
@@ -57,8 +58,8 @@ def train(session, told, owners):
 class Attacked:
     """A protocol, and who cheats in it. ``honest``: what rank 1 learns if nobody does; ``labels``: of what is sent."""
 
-    def __init__(self, protocol, cheat):
-        self.protocol, self.cheat = protocol, cheat
+    def __init__(self, protocol, cheat, steps):
+        self.protocol, self.cheat, self.steps = protocol, cheat, steps
         self.owners = (0, 1) if protocol == "authenticated" else tuple(rank for rank in range(3) if rank != cheat)
         wires = []
         told, failed, _ = self.outcomes(lambda session, _: wires.append(self.wire(session, -1)))
@@ -77,7 +78,7 @@ class Attacked:
             if session.rank == self.cheat:
                 deeds.append(deed(session, target))
             try:
-                train(session, told[session.rank], self.owners)
+                train(session, told[session.rank], self.owners, self.steps)
             except JointfitError:
                 failed[session.rank] = True
                 raise
@@ -110,37 +111,43 @@ class Attacked:
         return happened
 
 
-@pytest.fixture(scope="module", params=CHEATS, ids=lambda pair: f"{pair[0]}-{pair[1]}")
+@pytest.fixture(scope="module", params=CHEATS, ids=lambda one: one[0])
 def attacked(request):
-    return Attacked(*request.param)
+    """The protocol, once for each who cheats."""
+    protocol, cheats, steps = request.param
+    return [Attacked(protocol, cheat, steps) for cheat in cheats]
 
 
 def test_nobody_cheats(attacked):
     """The weights are those of plain PyTorch."""
     x, y = data()
     net = linear()
-    for _ in range(STEPS):
+    for _ in range(attacked[0].steps):
         loss = torch.nn.functional.binary_cross_entropy_with_logits(net(x), y)
         net.zero_grad()
         loss.backward()
         with torch.no_grad():
             for p in net.parameters():
                 p -= 0.5 * p.grad
-    assert torch.allclose(attacked.honest[-1], net.weight.detach(), atol=1e-4)
+    assert all(torch.allclose(one.honest[-1], net.weight.detach(), atol=1e-4) for one in attacked)
 
 
 def test_messages(attacked):
     """Each message but those of later checks, which are like the first; one way after the other."""
-    labels = attacked.labels
+    labels = attacked[0].labels
     targets = [k for k, label in enumerate(labels) if "check" not in label or label not in labels[:k]]
     assert len(targets) > 20
-    assert all(attacked.right_or_ended(attacked.message, target) for target in targets)
+    for turn, target in enumerate(targets):
+        one = attacked[turn % len(attacked)]
+        assert one.right_or_ended(one.message, target)
 
 
 def test_openings(attacked):
     """Every second opening, or message, changed for everybody alike."""
-    target = 0
-    while attacked.right_or_ended(attacked.opening, target):
+    target, going = 0, True
+    while going:
+        one = attacked[target // 2 % len(attacked)]
+        going = one.right_or_ended(one.opening, target)
         target += 2
     assert target > 15
 
