@@ -9,7 +9,7 @@ since it is a polynomial of degree 2 in the weights (Schwartz and Zippel, over t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -31,6 +31,9 @@ BATCH = 1 << 22
 
 COLUMNS = 1 << 8
 """Columns of a grid (of bits: words of them) whose products are there at once, ROWS^2 each."""
+
+TOGETHER = 4
+"""Rows of bits all of whose sums are made, so that each is a place in a table."""
 
 FOLDED = 1 << 13
 """Columns of a grid (of bits: bytes) that are folded at once."""
@@ -213,7 +216,15 @@ class Statement:
     def _fold(self, constants: Tensor, grid: Tensor) -> Tensor:
         if not self.ring.is_bit:
             return self.ring.matmul(constants, grid)
-        return torch.stack([_xor(grid[row.bool()].t()) for row in constants])
+        total: Tensor | None = None
+        for start in range(0, grid.shape[0], TOGETHER):
+            sums = torch.zeros_like(grid[:1])  # of every choice among some rows
+            for row in grid[start : start + TOGETHER]:
+                sums = torch.cat([sums, sums ^ row])
+            some = constants[:, start : start + TOGETHER].to(torch.int64)
+            chosen = sums[(some << torch.arange(some.shape[1], device=some.device)).sum(1)]
+            total = chosen if total is None else total.bitwise_xor_(chosen)
+        return cast(Tensor, total)
 
 
 def _as_words(octets: Tensor) -> Tensor:

@@ -110,8 +110,10 @@ def test_the_intent_is_on_the_disk_before_this_rank_says_yes(tmp_path, monkeypat
 
     begun = []
     simulated(tmp_path, program, protocol)
-    # to each other: both compare, one opens; all three compare, one opens; both check in three rounds, twice
-    assert seen == [("intent", "mean", True)] * {"additive": 3, "replicated": 7, "authenticated": 12}[protocol]
+    # to each other: both compare, one opens; all three compare, one opens; both check in three rounds, twice; all three
+    # compare, draw weights, fold twice, each with three messages and a coin, tell the result, and two open
+    sent = {"additive": 3, "replicated": 7, "authenticated": 12, "verified": 6 + 6 + 2 * (3 + 6) + 6 + 2}[protocol]
+    assert seen == [("intent", "mean", True)] * sent
 
 
 SPOILT = {
