@@ -55,7 +55,7 @@ def plan(
     ...     return session.reveal(torch.relu(x @ w))
     >>> plan = mpc.plan(program)
     >>> plan.bytes, plan.rounds, plan.offline
-    (260407, 7, 84875)
+    (259032, 7, 69125)
     """
     name = chosen(protocol)
     needs = fitting(name, ranks, clients=clients)

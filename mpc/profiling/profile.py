@@ -59,7 +59,7 @@ def profile() -> Profile:
     ...     _ = mpc.simulate(3, program)
     >>> for row in p.rows(by=("module",), part="forward"):
     ...     print(row.key, row.sent, row.rounds, row.correlations)
-    ('1',) 166 4 1102
+    ('1',) 144 4 850
     ('0',) 64 1 96
     ('(Sequential)',) 0 0 0
     """
