@@ -33,10 +33,10 @@ def test_a_small_network_by_hand():
     hidden = 6 * 3 * 8
     assert (last.sent, last.received) == (hidden, hidden + 2 * 3 * 8)  # the hidden layer, and the weights
     assert last.correlations == 6 * 2 * 8
-    assert relu.sent == relu.received == hidden + 18 * 45 // 8 + 1 + 3  # a cut, 17 + 28 bits of comparison, 18 bits
+    assert relu.sent == relu.received == hidden + 23 * 3 + 3  # a cut, 23 planes of comparison, the bit: of 18 bits each
     assert sum(row.sent for row in rows.values()) == first.sent + relu.sent + last.sent
     steps = found(p, "module", "step")
-    assert steps["1", "truncate._cut"].sent == hidden
+    assert steps["1", "compare.positive"].sent + steps["1", "gates.node"].sent == hidden + 23 * 3
     assert steps["1", "products._gate"].sent == 3
     assert [rows[place, ""].calls for place in ("0", "1", "2", "(Sequential)")] == [1, 1, 1, 1]
 
