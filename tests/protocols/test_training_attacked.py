@@ -143,12 +143,12 @@ def test_messages(attacked):
 
 
 def test_openings(attacked):
-    """Every second opening, or message, changed for everybody alike."""
+    """Every fourth opening, or message, changed for everybody alike."""
     target, going = 0, True
     while going:
-        one = attacked[target // 2 % len(attacked)]
+        one = attacked[target // 4 % len(attacked)]
         going = one.right_or_ended(one.opening, target)
-        target += 2
+        target += 4
     assert target > 15
 
 

@@ -69,7 +69,7 @@ def test_messages(honest):
 
 
 def test_believed(honest):
-    """What is sent in each step in turn, changed by a party that goes on with what it sent."""
+    """What is sent in every second step in turn, changed by a party that goes on with what it sent."""
     done: set[int] = set()
     target = 0
     while len(done) < 3:
@@ -80,5 +80,5 @@ def test_believed(honest):
             assert all(isinstance(end, JointfitError) for end in others(ends, cheat)), (target, ends)
         else:
             done.add(cheat)
-        target += 1
+        target += 2
     assert target > 15
